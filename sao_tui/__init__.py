@@ -1,0 +1,3 @@
+"""sao_tui: the terminal workbench for fine-tuning Stable Audio Open Small."""
+
+__version__ = "0.1.0"
