@@ -157,6 +157,8 @@ class JobStatus:
     exit_signal: int | None = None
     log_tail: list[str] = field(default_factory=list)
     """Last lines of worker.log when it ended badly."""
+    hint: str = ""
+    """What to do about `reason`."""
 
     def __post_init__(self) -> None:
         """Accept processes as JSON gives them."""

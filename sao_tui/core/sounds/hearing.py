@@ -21,6 +21,8 @@ LOW_HIGH_SPLIT_HZ = 550.0
 SWEEP_OCTAVES_PER_SECOND = 0.6
 MIN_REVERSALS = 4
 MIN_CLICKS = 4
+MIN_NOISE_FLATNESS = 0.05
+"""Geometric over arithmetic mean of the average power spectrum; 1 for white noise, near 0 for chords."""
 CLICK_DUTY = 0.45
 """Share of 8 ms frames louder than a quarter of the peak below which a clip is made of clicks."""
 
@@ -61,7 +63,8 @@ def classify(audio: NDArray[np.float32], sample_rate_hz: int) -> Heard:
     if num_onsets >= MIN_CLICKS and duty < CLICK_DUTY:
         kind = "click train"
     elif tonal_share < 0.5:
-        kind = "noise burst" if centroid_hz > 900 else "unclear"
+        is_noise = centroid_hz > 900 and _flatness(spectra) > MIN_NOISE_FLATNESS
+        kind = "noise burst" if is_noise else "unclear"
     elif reversals >= MIN_REVERSALS and pitch_range > 0.5:
         kind = "warble"
     elif abs(slope) > SWEEP_OCTAVES_PER_SECOND:
@@ -77,6 +80,11 @@ def _spectra(mono: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return power spectra, shape (frames, bins)."""
     frames = np.lib.stride_tricks.sliding_window_view(mono, FRAME)[::HOP]
     return np.asarray(np.abs(np.fft.rfft(frames * np.hanning(FRAME))) ** 2, np.float64)
+
+
+def _flatness(spectra: NDArray[np.float64]) -> float:
+    average = spectra.mean(axis=0)[1:] + 1e-12
+    return float(np.exp(np.log(average).mean()) / average.mean())
 
 
 def _peak_share(spectra: NDArray[np.float64]) -> NDArray[np.float64]:

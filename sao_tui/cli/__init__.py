@@ -1,0 +1,42 @@
+"""The `sao-tui` command line: every action of the dashboard as a subcommand, with `--json`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from sao_tui.cli.answer import Answer, show
+from sao_tui.cli.parser import UsageError, build_parser, with_default_command
+from sao_tui.core.errors import SaoError
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 1 not so, 2 the request cannot be met."""
+    asked = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        parsed = build_parser().parse_args(with_default_command(asked))
+        answer: Answer | int = parsed.run(parsed)
+        if isinstance(answer, int):
+            return answer
+        show(answer, as_json=parsed.json)
+        return 0 if answer.ok else 1
+    except UsageError as error:
+        return _fail(error.message, error.hint)
+    except SaoError as error:
+        return _fail(error.message, error.hint)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader (head, less) has gone; Python would complain once more while flushing at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _fail(message: str, hint: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)
+    return 2

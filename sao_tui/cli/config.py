@@ -1,0 +1,49 @@
+"""config new, check, show, set."""
+
+from __future__ import annotations
+
+import argparse
+
+from sao_tui.cli.answer import Answer, from_findings, table
+from sao_tui.services.workspace import Workspace, open_workspace
+
+
+def new(arguments: argparse.Namespace) -> Answer:
+    """Write the configs that are missing."""
+    from sao_tui.services.new_configs import write_missing_configs
+
+    written = write_missing_configs(open_workspace(arguments.workspace))
+    lines = [f"Wrote {path}" for path in written] or ["All configs are there already."]
+    return Answer({"written": [str(path) for path in written]}, lines)
+
+
+def check(arguments: argparse.Namespace) -> Answer:
+    """Check all configs."""
+    from sao_tui.services.configs import check_workspace_configs
+
+    return from_findings(check_workspace_configs(_workspace(arguments)))
+
+
+def show(arguments: argparse.Namespace) -> Answer:
+    """Show fields with their values."""
+    from sao_tui.services.config_fields import read_fields
+
+    values = read_fields(_workspace(arguments))
+    kind_prefix = f"{(arguments.field or '').rstrip('.')}."
+    named = {path: value for path, value in values.items() if path.startswith(kind_prefix)}
+    wanted = named or {path: value for path, value in values.items() if (arguments.field or "") in path}
+    rows = [(path, "" if value is None else str(value)) for path, value in wanted.items()]
+    return Answer(wanted, table(rows, ("field", "value")) if rows else ["No such field."], ok=bool(wanted))
+
+
+def set_field(arguments: argparse.Namespace) -> Answer:
+    """Change one field after checking the value."""
+    from sao_tui.services.config_fields import write_field
+
+    old, value = write_field(_workspace(arguments), arguments.field, arguments.value)
+    document = {"field": arguments.field, "old": old, "new": value}
+    return Answer(document, [f"{arguments.field}: {old} -> {value}"])
+
+
+def _workspace(arguments: argparse.Namespace) -> Workspace:
+    return open_workspace(arguments.workspace)

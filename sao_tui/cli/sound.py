@@ -1,0 +1,53 @@
+"""generate and play."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from sao_tui.cli.answer import Answer, ProgressBar
+
+
+def generate(arguments: argparse.Namespace) -> Answer:
+    """Turn a prompt into clips."""
+    from sao_tui.services.bundle import build_services
+    from sao_tui.services.generation import GenerateRequest
+
+    services, bar = build_services(arguments.workspace), ProgressBar(quiet=arguments.json)
+    names = ("prompt", "negative_prompt", "count", "seconds", "steps", "cfg_scale", "sampler", "seed", "model")
+    asked = {name: getattr(arguments, name) for name in (*names, "init_audio")}
+    if arguments.init_noise is not None:
+        asked["init_noise"] = arguments.init_noise
+    for name in ("model", "init_audio"):
+        if asked[name] is not None:
+            asked[name] = asked[name].absolute()
+    try:
+        clips = services.generator.generate(
+            GenerateRequest(**asked), lambda done, total, stage: bar(stage, done, total)
+        )
+    finally:
+        bar.close()
+        services.close()
+    names = ("seed", "seconds", "sample_rate_hz")
+    documents = [
+        {"path": str(clip.path), "seed": clip.seed, "seconds": clip.seconds, "sample_rate": clip.sample_rate_hz}
+        for clip in clips
+    ]
+    return Answer({"clips": documents}, [f"{clip.path} (seed {clip.seed})" for clip in clips])
+
+
+def play(arguments: argparse.Namespace) -> Answer:
+    """Play a sound file to its end; exit status 1 when no player could."""
+    from sao_tui.services.playback import Playback
+    from sao_tui.services.workspace import Workspace
+
+    playback = Playback(Workspace(arguments.workspace))
+    handle = playback.play(arguments.file.absolute())
+    try:
+        while playback.is_playing():
+            time.sleep(0.05)
+        handle = playback.status() or handle
+    finally:
+        playback.close()
+    heard = handle.player != "null"
+    return Answer({"player": handle.player, "message": handle.message, "heard": heard}, [handle.message], heard)

@@ -1,0 +1,97 @@
+"""All services of one workspace, each built when it is first asked for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sao_tui.services.workspace import Workspace, open_workspace
+
+if TYPE_CHECKING:
+    from sao_tui.services.captions import CaptionStore
+    from sao_tui.services.clips import ClipIndex
+    from sao_tui.services.generation import Generator
+    from sao_tui.services.gpu import GpuReading, HostSample
+    from sao_tui.services.jobs import Jobs
+    from sao_tui.services.playback import Playback
+
+
+class Services:
+    """The services of one workspace; imports happen on first use, so that opening stays cheap."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+
+    @cached_property
+    def clips(self) -> ClipIndex:
+        """The clip index."""
+        from sao_tui.services.clips import ClipIndex
+
+        return ClipIndex(self.workspace)
+
+    @cached_property
+    def captions(self) -> CaptionStore:
+        """The captions in metadata.jsonl."""
+        from sao_tui.services.captions import CaptionStore
+
+        return CaptionStore(self.workspace)
+
+    @cached_property
+    def playback(self) -> Playback:
+        """The players."""
+        from sao_tui.services.playback import Playback
+
+        return Playback(self.workspace)
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """Training and pre-encoding jobs."""
+        from sao_tui.services.jobs import Jobs
+
+        return Jobs(self.workspace)
+
+    @cached_property
+    def generator(self) -> Generator:
+        """The warm generation worker."""
+        from sao_tui.services.generation import Generator
+
+        return Generator(self.workspace)
+
+    def peaks(self, path: Path, columns: int) -> list[tuple[float, float]]:
+        """Return the lowest and highest sample of each of `columns` parts of a clip, all channels mixed.
+
+        Raises:
+            SaoError: The clip cannot be read.
+        """
+        from sao_tui.services.audio import peaks
+
+        return peaks(path, columns, self.workspace.cache_folder)
+
+    def read_gpus(self) -> GpuReading:
+        """Return the GPUs now."""
+        from sao_tui.services.gpu import read_gpus
+
+        return read_gpus()
+
+    def read_host(self) -> HostSample:
+        """Return the machine now, with the workspace's disk."""
+        from sao_tui.services.gpu import read_host
+
+        return read_host(self.workspace.root)
+
+    def close(self) -> None:
+        """Stop what must not outlive the dashboard: the generation worker and a playing sound."""
+        for name in ("generator", "playback"):
+            service = self.__dict__.get(name)
+            if service is not None:
+                service.close()
+
+
+def build_services(root: Path) -> Services:
+    """Open the workspace at `root`.
+
+    Raises:
+        SaoError: It is not a workspace.
+    """
+    return Services(open_workspace(root))

@@ -1,0 +1,1 @@
+"""Tests of sao_tui; helpers that several of them share lie in tests.fakes."""

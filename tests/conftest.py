@@ -1,0 +1,13 @@
+"""What makes one run of the tests like the other: the environment that Textual and the clock read."""
+
+from __future__ import annotations
+
+import os
+import time
+
+# Set before any test imports Textual: colours, animations and theme come from the app alone, the hour from UTC.
+for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM", "TEXTUAL_THEME", "TEXTUAL_ANIMATIONS", "TEXTUAL_COLOR_SYSTEM"):
+    os.environ.pop(name, None)
+os.environ["TZ"] = "UTC"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+time.tzset()

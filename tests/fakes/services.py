@@ -1,0 +1,206 @@
+"""A bundle of services in memory, for tests of the dashboard: nothing is read, launched or played."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from sao_tui.core.errors import SaoError
+from sao_tui.services.captions import CaptionConflict
+from sao_tui.services.clips import ClipCounts, ClipRow, ScanReport
+from sao_tui.services.gpu import GpuReading, GpuSample, HostSample
+from sao_tui.services.workspace import Workspace, WorkspaceSettings
+
+FOLDER = Path("/data/kicks")
+
+SOUNDS = ("low tone", "high tone", "noise burst", "click train", "rising sweep", "falling sweep")
+
+
+def clip_rows(num_clips: int = 60) -> list[ClipRow]:
+    """Clips of some folders; every seventh has no caption, the fifth is unreadable."""
+    rows = []
+    for number in range(1, num_clips + 1):
+        sound = SOUNDS[number % len(SOUNDS)]
+        caption = "" if number % 7 == 0 else f"a {sound}, dry, number {number}"
+        error = "not a WAV file: no RIFF header" if number == 5 else ""
+        relpath = f"{sound.split()[0]}/{sound.replace(' ', '-')}-{number:03}.wav"
+        rows.append(ClipRow(number, relpath, 1.5 + number % 5 / 4, 44100, 2, 264644 + number, error, caption))
+    return sorted(rows, key=lambda row: row.relpath)
+
+
+def workspace(**settings: Any) -> Workspace:
+    """A workspace whose settings are not read from the disk."""
+    made = Workspace(FOLDER)
+    made.__dict__["settings"] = WorkspaceSettings(**{"name": "kicks", **settings})
+    return made
+
+
+class FakeClips:
+    """The clip index."""
+
+    def __init__(self, rows: Sequence[ClipRow]) -> None:
+        self.by_id = {row.id: row for row in rows}
+        self.scans = 0
+        self.error: SaoError | None = None
+
+    def scan(
+        self, progress: Callable[[int, int], None] | None = None, should_stop: Callable[[], bool] | None = None
+    ) -> ScanReport:
+        self.scans += 1
+        if self.error:
+            raise self.error
+        counts = self.counts()
+        return ScanReport(counts.num_clips, counts.num_unreadable, 0, 0.0)
+
+    def ids(self, filter_text: str = "", sort: str = "relpath", descending: bool = False) -> array[int]:
+        if filter_text.startswith("nonsense:"):
+            raise SaoError("nonsense is not known.", "Filter by words.")
+        rows = [row for row in self.by_id.values() if _matches(row, filter_text)]
+        return array("q", (row.id for row in sorted(rows, key=lambda row: getattr(row, sort))))
+
+    def rows(self, ids: Sequence[int]) -> list[ClipRow]:
+        return [self.by_id[each] for each in ids if each in self.by_id]
+
+    def row_for(self, relpath: str) -> ClipRow | None:
+        return next((row for row in self.by_id.values() if row.relpath == relpath), None)
+
+    def set_captions(self, captions: Mapping[str, str], *, complete: bool = False) -> None:
+        for row in list(self.by_id.values()):
+            if complete or row.relpath in captions:
+                self.by_id[row.id] = replace(row, caption=captions.get(row.relpath, ""))
+
+    def counts(self) -> ClipCounts:
+        rows = self.by_id.values()
+        return ClipCounts(
+            len(rows),
+            sum(1 for row in rows if row.caption),
+            sum(1 for row in rows if row.error),
+            sum(row.seconds for row in rows),
+        )
+
+
+def _matches(row: ClipRow, filter_text: str) -> bool:
+    for word in filter_text.split():
+        if word == "uncaptioned:yes":
+            if row.caption:
+                return False
+        elif word not in f"{row.relpath} {row.caption}":
+            return False
+    return True
+
+
+class FakeCaptions:
+    """The captions; `conflict` is what another program has written meanwhile."""
+
+    def __init__(self, rows: Sequence[ClipRow]) -> None:
+        self.texts = {row.relpath: row.caption for row in rows if row.caption}
+        self.conflicts: dict[str, str] = {}
+        self.changed = False
+        self._undo: list[tuple[str, str, str]] = []
+        self._redo: list[tuple[str, str, str]] = []
+
+    def load(self) -> None:
+        self.changed = False
+
+    def all(self) -> dict[str, str]:
+        return {path: text for path, text in self.texts.items() if text}
+
+    def get(self, relpath: str) -> str:
+        return self.texts.get(relpath, "")
+
+    def set(self, relpath: str, text: str, *, expected: str | None = None) -> None:
+        theirs = self.conflicts.pop(relpath, None)
+        if theirs is not None:
+            self.texts[relpath] = theirs
+            raise CaptionConflict(relpath, text, theirs)
+        self._undo.append((relpath, self.get(relpath), text))
+        self.texts[relpath] = text
+
+    def undo(self) -> str | None:
+        if not self._undo:
+            return None
+        relpath, before, after = self._undo.pop()
+        self._redo.append((relpath, before, after))
+        self.texts[relpath] = before
+        return f"caption of {relpath}"
+
+    def redo(self) -> str | None:
+        if not self._redo:
+            return None
+        relpath, before, after = self._redo.pop()
+        self._undo.append((relpath, before, after))
+        self.texts[relpath] = after
+        return f"caption of {relpath}"
+
+    def changed_on_disk(self) -> bool:
+        return self.changed
+
+
+class FakePlayback:
+    """Remembers what it was asked to play."""
+
+    def __init__(self, player: str = "miniaudio") -> None:
+        self.player = player
+        self.played: list[Path] = []
+        self._playing = False
+
+    def play(self, path: Path) -> SimpleNamespace:
+        self.played.append(path)
+        self._playing = True
+        message = f"{path.name} plays with {self.player}"
+        if self.player == "null":
+            message = f"There is no player here. The file is {path}"
+        return SimpleNamespace(player=self.player, message=message)
+
+    def stop(self) -> None:
+        self._playing = False
+
+    def is_playing(self) -> bool:
+        return self._playing
+
+    def close(self) -> None:
+        self.stop()
+
+
+class FakeJobs:
+    """Jobs that are whatever the test says."""
+
+    def __init__(self, views: Sequence[Any] = ()) -> None:
+        self.views = list(views)
+
+    def list(self) -> list[Any]:
+        return self.views
+
+    def latest_running(self) -> Any:
+        return next((view for view in self.views if view.state == "running"), None)
+
+
+class FakeServices:
+    """The bundle."""
+
+    def __init__(self, rows: Sequence[ClipRow] | None = None, **settings: Any) -> None:
+        rows = clip_rows() if rows is None else rows
+        self.workspace = workspace(**settings)
+        self.clips = FakeClips(rows)
+        self.captions = FakeCaptions(rows)
+        self.playback = FakePlayback()
+        self.jobs = FakeJobs()
+        self.gpu_reading = GpuReading("ok", "", (GpuSample(0, "NVIDIA H100", 80_000_000_000, 12_300_000_000),))
+
+    def peaks(self, path: Path, columns: int) -> list[tuple[float, float]]:
+        loudness = [math.exp(-3 * at / columns) * (0.6 + 0.4 * math.sin(at / 2)) for at in range(columns)]
+        return [(-level, level) for level in loudness]
+
+    def read_gpus(self) -> GpuReading:
+        return self.gpu_reading
+
+    def read_host(self) -> HostSample:
+        return HostSample(12.0, 64_000_000_000, 9_000_000_000, 500_000_000_000, 212_000_000_000)
+
+    def close(self) -> None:
+        pass
