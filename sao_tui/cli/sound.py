@@ -28,7 +28,6 @@ def generate(arguments: argparse.Namespace) -> Answer:
     finally:
         bar.close()
         services.close()
-    names = ("seed", "seconds", "sample_rate_hz")
     documents = [
         {"path": str(clip.path), "seed": clip.seed, "seconds": clip.seconds, "sample_rate": clip.sample_rate_hz}
         for clip in clips

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
@@ -34,7 +34,8 @@ Progress = Callable[[int, int], None]
 
 CHUNK_BYTES = 4_194_304
 
-_seen: dict[tuple[str, int, int], ModelReport] = {}
+_seen: dict[tuple[str, int, int, int], ModelReport] = {}
+"""What files were when they were last listed, by path, size and times."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def export(
     which, tensors = _choose(report, weights)
     target = output or _default_output(file, report)
     _refuse_foreign_target(file, target)
-    config = models.config_beside(file)
+    config = models.config_of(report.header) if report.header is not None else None
     metadata = {"format": "pt", EXPORT_KEY: which, SOURCE_KEY: file.name}
     if report.step is not None:
         metadata[STEP_KEY] = str(report.step)
@@ -126,7 +127,7 @@ def export(
     num_bytes = _write(file, target, tensors, metadata, progress)
     config_file = target.with_suffix(".json")
     if config is not None:
-        _write_config(config_file, config[0])
+        _write_config(config_file, config)
     return ExportReport(
         source=file,
         path=target,
@@ -144,9 +145,11 @@ def _row(job: str, path: Path) -> CheckpointRow | None:
         return None
     try:
         status = path.stat()
-        key = (str(path), status.st_size, status.st_mtime_ns)
+        # A config that is put beside a model changes what is known of it; a run's checkpoints have job.json.
+        folder_time = 0 if job else path.parent.stat().st_mtime_ns
+        key = (str(path), status.st_size, status.st_mtime_ns, folder_time)
         if key not in _seen:
-            _seen[key] = models.inspect(path)
+            _seen[key] = replace(models.inspect(path), header=None)
         report = _seen[key]
     except (OSError, SaoError):
         # Removed by the run's own clean-up since the folder was listed.

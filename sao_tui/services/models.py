@@ -145,13 +145,13 @@ def read_model_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def config_beside(file: Path) -> tuple[dict[str, Any], str] | None:
-    """Return the model config that belongs to a weights file and where it stands; None where nothing says it.
+def config_of(header: WeightsHeader) -> dict[str, Any] | None:
+    """Return the model config that belongs to a weights file; None where nothing says it.
 
-    A checkpoint of a run has it in the run's job.json; a downloaded or exported NAME.ckpt in NAME.json or
-    NAME_config.json, else in the model_config.json of its folder if that belongs to no other file there.
+    A checkpoint holds it, or its run's job.json does; a downloaded or exported NAME.ckpt has it in NAME.json
+    or NAME_config.json, else in the model_config.json of its folder if that belongs to no other file there.
     """
-    return _own_config(file) or _folder_config(file)
+    return _own_config(header) or _folder_config(header.path)
 
 
 def objective_of(model_config: Mapping[str, Any]) -> Objective:
@@ -220,39 +220,40 @@ def _inspect(file: Path, given: Mapping[str, Any] | None) -> ModelReport:
     )
 
 
-def _own_config(file: Path) -> tuple[dict[str, Any], str] | None:
-    """Return the config that is certainly this file's: its run's, or one that bears its name."""
+def _own_config(header: WeightsHeader) -> dict[str, Any] | None:
+    """Return the config that is certainly this file's: inside it, its run's, or one that bears its name."""
+    file = header.path
+    if header.model_config is not None:
+        return dict(header.model_config)
     if file.parent.name == "checkpoints":
-        job_file = file.parent.parent / "job.json"
-        job = _read_quietly(job_file)
-        if job is not None and isinstance(job.get("model_config"), dict):
-            return job["model_config"], str(job_file)
+        job = _read_quietly(file.parent.parent / "job.json") or {}
+        if isinstance(job.get("model_config"), dict):
+            return dict(job["model_config"])
     return _first_model_config(file.with_name(f"{file.stem}.json"), file.with_name(f"{file.stem}_config.json"))
 
 
-def _folder_config(file: Path) -> tuple[dict[str, Any], str] | None:
+def _folder_config(file: Path) -> dict[str, Any] | None:
     """Return the folder's model_config.json unless it belongs to another file there."""
     if any(file.with_name(f"model{suffix}").exists() for suffix in WEIGHTS_SUFFIXES):
         return None
     return _first_model_config(file.with_name("model_config.json"))
 
 
-def _first_model_config(*paths: Path) -> tuple[dict[str, Any], str] | None:
+def _first_model_config(*paths: Path) -> dict[str, Any] | None:
     for path in paths:
         config = _read_quietly(path)
         if config is not None and isinstance(config.get("model"), dict):
-            return config, str(path)
+            return config
     return None
 
 
 def _find_objective(header: WeightsHeader, given: Mapping[str, Any] | None) -> Objective:
     """Return the objective by what says it best: the file, the file's own config, the given one, the folder's."""
-    own, folder = _own_config(header.path), _folder_config(header.path)
     candidates = [
         known_objective(header.metadata.get(OBJECTIVE_KEY)),
-        objective_of(own[0] if own else {}),
+        objective_of(_own_config(header) or {}),
         objective_of(given or {}),
-        objective_of(folder[0] if folder else {}),
+        objective_of(_folder_config(header.path) or {}),
     ]
     return next((objective for objective in candidates if objective != "unknown"), "unknown")
 

@@ -20,6 +20,7 @@ from typing import IO
 from sao_tui.core.errors import SaoError
 from sao_tui.services.players import null
 from sao_tui.services.players.protocol import Player, PlayerInfo
+from sao_tui.services.players.sound_server import has_only_dummy_output
 from sao_tui.services.workspace import Workspace
 
 _PROOF_SECONDS = 0.3
@@ -212,7 +213,11 @@ class _Attempt:
 
     def _run(self) -> None:
         try:
-            for player in self._players:
+            # Asked only where something could play: a dummy takes sound without a word, and nobody hears it.
+            dummy = bool(self._players) and has_only_dummy_output(self._environ)
+            if dummy:
+                self._reasons.append("the sound server has only its dummy output")
+            for player in () if dummy else self._players:
                 reason = self._try(player)
                 if reason is None or self._cancelled:
                     return

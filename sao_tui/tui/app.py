@@ -51,6 +51,8 @@ class SaoApp(App[None]):
         Binding(
             "question_mark", "toggle_help", "Help", id="help", tooltip="Show or hide keys and help", key_display="?"
         ),
+        Binding("greater_than_sign", "scroll_help(1)", "More help", id="help.down", tooltip="Scroll the help down"),
+        Binding("less_than_sign", "scroll_help(-1)", "Back", id="help.up", tooltip="Scroll it up", show=False),
         Binding("q", "back_or_quit", "Quit", id="quit", tooltip="Leave the dashboard; training goes on"),
     ]
 
@@ -161,12 +163,26 @@ class SaoApp(App[None]):
     def _worker_changed(self, event: Worker.StateChanged) -> None:
         settle_worker(self, event, frozenset({"status"}), self._failing_groups)
 
-    def action_toggle_help(self) -> None:
+    async def action_toggle_help(self) -> None:
         """Show the keys and help of what has the focus, or hide them."""
-        if self.screen.query("HelpPanel"):
-            self.action_hide_help_panel()
-        else:
-            self.action_show_help_panel()
+        from textual.widgets import HelpPanel
+
+        shown = self.screen.query(HelpPanel)
+        if shown:
+            await shown.remove()
+            self.refresh_bindings()
+            return
+        await self.screen.mount(HelpPanel())
+        self.refresh_bindings()
+
+    def action_scroll_help(self, pages: int) -> None:
+        """Scroll the list of keys: on a small terminal, and without a mouse, its end could not be seen."""
+        for keys in self.screen.query("HelpPanel KeyPanel"):
+            keys.scroll_relative(y=pages * max(1, keys.size.height - 1), animate=False)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer to scroll the help only while it is shown."""
+        return action != "scroll_help" or bool(self.screen.query("HelpPanel"))
 
     async def action_back_or_quit(self) -> None:
         """Close the dialog on top, or leave the dashboard."""

@@ -44,6 +44,8 @@ class BaseScreen(Screen[None]):
     ]
     DEFAULT_CSS = """
     BaseScreen.-narrow HelpPanel { width: 60%; max-width: 60; }
+    BaseScreen HelpPanel #widget-help { padding: 0; margin: 0; max-height: 60%; }
+    BaseScreen HelpPanel #widget-help MarkdownBlock { padding-left: 1; padding-right: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "play", "Play", id="play", tooltip="Play what is under the cursor, again to stop"),

@@ -189,7 +189,7 @@ def _clip_request(request: dict[str, Any], index: int) -> sampling.ClipRequest:
             prompt=str(request["prompt"]),
             seconds=float(request["seconds"]),
             # Each clip has its own seed, so that it can be made again alone.
-            seed=(int(request["seed"]) + index) % (sampling.MAX_SEED + 1),
+            seed=int(request["seed"]) + index,
             steps=int(request.get("steps") or sampling.ClipRequest.steps),
             cfg_scale=float(request.get("cfg_scale", sampling.ClipRequest.cfg_scale)),
             negative_prompt=str(request.get("negative_prompt") or ""),

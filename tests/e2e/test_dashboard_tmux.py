@@ -46,15 +46,14 @@ def dashboard(workspace: Path, columns: int, rows: int) -> Tmux:
 def set_steps(terminal: Tmux, workspace: Path, steps: int) -> None:
     """Change the number of steps on the config screen and write it."""
     terminal.keys("2")
-    terminal.wait_for("max_steps")
-    terminal.keys("/")
+    terminal.wait_for("[2 Config]", "optimizer")
+    terminal.press("/")
     terminal.type("max_steps")
-    terminal.keys("Enter")
-    terminal.keys("Enter")
-    terminal.wait_for("320")
-    terminal.keys("C-u")
+    terminal.press("Enter")
+    terminal.press("Enter")
+    terminal.press("C-u")
     terminal.type(str(steps))
-    terminal.keys("Enter")
+    terminal.press("Enter")
     terminal.keys("w")
     settings = workspace / "configs" / "train.toml"
     terminal.wait_until(lambda _: f"max_steps = {steps}\n" in settings.read_text(), "the written setting")
@@ -77,8 +76,8 @@ def only_job(workspace: Path) -> JobView:
 def test_from_a_caption_to_a_generated_clip_with_keys_alone(workspace: Path, columns: int, rows: int) -> None:
     with dashboard(workspace, columns, rows) as terminal:
         terminal.wait_for("1 Dataset", ".wav")
-        terminal.keys("Enter")
-        terminal.keys("C-u")
+        terminal.press("Enter")
+        terminal.press("C-u")
         terminal.type("a caption typed by hand")
         terminal.keys("Enter")
         metadata = workspace / "dataset" / "metadata.jsonl"
@@ -91,13 +90,15 @@ def test_from_a_caption_to_a_generated_clip_with_keys_alone(workspace: Path, col
         assert (only_job(workspace).path / "checkpoints" / TRAINED).is_file()
 
         terminal.keys("4")
-        terminal.wait_for(TRAINED)
+        terminal.wait_for("training", "resume from it")
         terminal.keys("E")
+        terminal.wait_for("Export which weights?")
+        terminal.keys("e")
         terminal.wait_until(lambda _: any((workspace / "models").glob("*4.safetensors")), "the export", seconds=60)
 
         terminal.keys("5")
         terminal.wait_for("Nothing generated yet")
-        terminal.keys("p")
+        terminal.press("p")
         terminal.type("a slow warble")
         terminal.keys("Enter")
         generations = workspace / "generations"

@@ -50,9 +50,19 @@ class Tmux:
         """Press keys by tmux's names: `1`, `Enter`, `Escape`, `C-p`."""
         self._tmux("send-keys", *names)
 
-    def type(self, text: str) -> None:
-        """Type `text` as it is."""
+    def press(self, name: str) -> str:
+        """Press a key and return the screen once it has changed.
+
+        Textual runs the action of a key after letters that were typed right behind it.
+        """
+        before = self.screen()
+        self.keys(name)
+        return self.wait_until(lambda screen: screen != before, f"what {name} does")
+
+    def type(self, text: str) -> str:
+        """Type `text` as it is and return the screen once it shows it."""
         self._tmux("send-keys", "-l", text)
+        return self.wait_for(text)
 
     def screen(self) -> str:
         """Return what the screen shows."""

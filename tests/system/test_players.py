@@ -174,6 +174,16 @@ def test_pulseaudio_gets_the_clip_bit_by_bit(tmp_path: Path, clip: Path, pulse: 
     assert share_heard(heard) > 0.95
 
 
+def test_a_sound_server_that_plays_to_nobody_counts_as_no_device(
+    tmp_path: Path, clip: Path, pulse: dict[str, str]
+) -> None:
+    load = ["pactl", "load-module", "module-null-sink", "sink_name=auto_null"]
+    subprocess.run(load, env=pulse, check=True, capture_output=True)
+    subprocess.run(["pactl", "set-default-sink", "auto_null"], env=pulse, check=True)
+    handle = Playback(init_workspace(tmp_path / "workspace"), [player("paplay")], pulse).play(clip)
+    assert (handle.player, handle.reasons) == ("null", ("the sound server has only its dummy output",))
+
+
 def share_heard(heard: np.ndarray) -> float:
     """Return the share of the clip's 10 ms blocks that were captured bit by bit, wherever a late clock put them."""
     block = RATE // 100

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,8 @@ from sao_tui.tui.widgets.run_numbers import RunNumbers
 from sao_tui.tui.widgets.run_table import RunTable
 from tests.fakes.runs import make_run, write_events, write_metrics
 from tests.fakes.services import FakeJobs, FakeServices
-from tests.tui.helpers import LARGE, SMALL, app_over, screen_text, settled
+from tests.tui.driving import drive
+from tests.tui.helpers import LARGE, screen_text, settled
 
 pytestmark = pytest.mark.tui
 
@@ -102,25 +102,8 @@ def asked(services: FakeServices) -> list[tuple[Any, ...]]:
     return services.jobs.asked
 
 
-async def drive(
-    services: FakeServices, *keys: str, size: tuple[int, int] = SMALL, then: Callable[[SaoApp, Any], Any] | None = None
-) -> str:
-    """Open the train screen, press keys, and return what the terminal shows."""
-    app = app_over(services)
-    async with app.run_test(size=size, notifications=True) as pilot:
-        await pilot.press("3")
-        await settled(pilot)
-        for key in keys:
-            await pilot.press(key)
-            await settled(pilot)
-        if then is not None:
-            await then(app, pilot)
-            await settled(pilot)
-        return screen_text(app)
-
-
 async def test_a_workspace_without_runs_says_how_to_start_one(services: FakeServices) -> None:
-    assert "No run yet." in await drive(services)
+    assert "No run yet." in await drive(services, "3")
 
 
 async def test_a_dashboard_opened_late_shows_the_whole_history(services: FakeServices, tmp_path: Path) -> None:
@@ -130,7 +113,7 @@ async def test_a_dashboard_opened_late_shows_the_whole_history(services: FakeSer
         curve = app.screen.query_one(LossChart)._curve
         assert (curve.raw.num_points, curve.raw.last_step) == (437, 437)
 
-    text = await drive(services, then=check)
+    text = await drive(services, "3", then=check)
     assert "step 437/1000" in text
     assert "loss 0.4784" in text
     assert "ETA 2:23" in text
@@ -152,13 +135,13 @@ async def test_what_a_run_reports_later_is_added(services: FakeServices, tmp_pat
         assert "step 25/1000" in screen.query_one(RunNumbers).text
         assert "checkpoint step=00000025.ckpt" in screen_text(app)
 
-    await drive(services, then=report)
+    await drive(services, "3", then=report)
 
 
 async def test_no_gpu_is_said_in_words(services: FakeServices, tmp_path: Path) -> None:
     services.jobs.views = [make_run(tmp_path, "a-train", step=3)]
     services.gpu_reading = GpuReading("no-driver", "No NVIDIA driver on this machine.")
-    assert "No NVIDIA driver on this machine." in await drive(services)
+    assert "No NVIDIA driver on this machine." in await drive(services, "3")
 
 
 async def test_a_failed_run_shows_reason_way_out_and_the_log_s_end(services: FakeServices, tmp_path: Path) -> None:
@@ -173,7 +156,7 @@ async def test_a_failed_run_shows_reason_way_out_and_the_log_s_end(services: Fak
             log_tail=("torch.OutOfMemoryError: CUDA out of memory.",),
         )
     ]
-    text = await drive(services)
+    text = await drive(services, "3")
     assert "✗ failed" in text
     assert "The GPU has no memory left. → Lower batch_size." in text
     assert "torch.OutOfMemoryError" in text
@@ -188,7 +171,7 @@ async def test_a_run_that_fails_while_watched_shows_its_log_s_end(services: Fake
         assert isinstance(app.screen, TrainScreen)
         app.screen.poll()
 
-    assert "Segmentation fault" in await drive(services, then=fail)
+    assert "Segmentation fault" in await drive(services, "3", then=fail)
 
 
 async def test_moving_the_cursor_shows_another_run(services: FakeServices, tmp_path: Path) -> None:
@@ -196,7 +179,7 @@ async def test_moving_the_cursor_shows_another_run(services: FakeServices, tmp_p
         make_run(tmp_path, "b-train", step=8),
         make_run(tmp_path, "a-encode", "finished", kind="encode", step=60, steps=60, age=100),
     ]
-    text = await drive(services, "down")
+    text = await drive(services, "3", "down")
     assert "a-encode  finished" in text
     assert "clip 60/60" in text
     assert "the chart begins with the first step" in text
@@ -211,7 +194,7 @@ async def test_nothing_starts_while_an_error_stands_in_the_way(services: FakeSer
     async def check(app: SaoApp, pilot: Any) -> None:
         assert isinstance(app.screen, ErrorDialog)
 
-    text = await drive(services, "s", then=check)
+    text = await drive(services, "3", "s", then=check)
     assert "Nothing was started: 1 problem stands in the way." in text
     assert "kick-007.wav cannot be read." in text
     assert "Replace or remove the file." in text
@@ -219,7 +202,7 @@ async def test_nothing_starts_while_an_error_stands_in_the_way(services: FakeSer
 
 
 async def test_a_start_is_confirmed_with_its_numbers(services: FakeServices, plans: dict[str, Any]) -> None:
-    text = await drive(services, "s")
+    text = await drive(services, "3", "s")
     assert "60 clips, raw audio" in text
     assert "batch 16, 320 steps" in text
     assert "750 of 750 tensors match" in text
@@ -227,19 +210,19 @@ async def test_a_start_is_confirmed_with_its_numbers(services: FakeServices, pla
 
 
 async def test_a_confirmed_start_starts_and_is_shown(services: FakeServices, plans: dict[str, Any]) -> None:
-    text = await drive(services, "s", "y")
+    text = await drive(services, "3", "s", "y")
     assert [word for word, _ in asked(services)] == ["train"]
     assert "20261122-120001-train" in text
 
 
 async def test_escape_starts_nothing(services: FakeServices, plans: dict[str, Any]) -> None:
-    await drive(services, "s", "escape")
+    await drive(services, "3", "s", "escape")
     assert asked(services) == []
 
 
 async def test_encoded_clips_are_offered_to_train_on(services: FakeServices, plans: dict[str, Any]) -> None:
     plans["num_latents"] = 60
-    await drive(services, "s", "l")
+    await drive(services, "3", "s", "l")
     ((_, settings),) = asked(services)
     assert settings.latents == str(services.workspace.latents_folder)
 
@@ -251,30 +234,30 @@ async def test_a_config_that_cannot_be_read_is_a_toast_with_a_way_out(
         raise SaoError("train.toml is not TOML.", "See sao-tui config check.")
 
     monkeypatch.setattr(start_plan, "plan_train", broken)
-    text = await drive(services, "s")
+    text = await drive(services, "3", "s")
     assert "train.toml is not TOML." in text
     assert "See sao-tui config check." in text
 
 
 async def test_encoding_is_confirmed_first(services: FakeServices, plans: dict[str, Any]) -> None:
-    text = await drive(services, "e")
+    text = await drive(services, "3", "e")
     assert "60 clips are encoded once" in text
     assert asked(services) == []
-    await drive(services, "e", "y")
+    await drive(services, "3", "e", "y")
     assert [word for word, _ in asked(services)] == ["encode"]
 
 
 async def test_stopping_says_that_a_checkpoint_comes_first(services: FakeServices, tmp_path: Path) -> None:
     services.jobs.views = [make_run(tmp_path, "a-train", step=20)]
-    text = await drive(services, "x")
+    text = await drive(services, "3", "x")
     assert asked(services) == [("stop", "a-train")]
-    assert "writes a checkpoint first" in " ".join(text.split())
+    assert "it writes a checkpoint first, then ends." in text
     assert "stopping" in text
 
 
 async def test_stopping_a_run_that_has_ended_is_refused_in_words(services: FakeServices, tmp_path: Path) -> None:
     services.jobs.views = [make_run(tmp_path, "a-train", "finished", step=20)]
-    assert "it is finished already" in " ".join((await drive(services, "x", size=LARGE)).split())
+    assert "it is finished already" in await drive(services, "3", "x")
 
 
 async def test_killing_asks_first(services: FakeServices, tmp_path: Path) -> None:
@@ -285,7 +268,7 @@ async def test_killing_asks_first(services: FakeServices, tmp_path: Path) -> Non
         assert asked(services) == []
         await pilot.press("y")
 
-    await drive(services, "X", then=check)
+    await drive(services, "3", "X", then=check)
     assert asked(services) == [("kill", "a-train")]
 
 
@@ -309,19 +292,19 @@ async def test_resuming_asks_how_far_and_goes_on_from_the_newest_checkpoint(
         assert "Go on with this run?" in screen_text(app)
         await pilot.press("y")
 
-    await drive(services, "R", then=answer)
+    await drive(services, "3", "R", then=answer)
     ((_, settings),) = asked(services)
     assert (settings.resume_from, settings.max_steps) == (str(checkpoint), 480)
 
 
 async def test_a_run_that_still_goes_on_is_not_resumed(services: FakeServices, tmp_path: Path) -> None:
     services.jobs.views = [make_run(tmp_path, "a-train", step=20)]
-    assert "Stop it with x" in await drive(services, "R")
+    assert "Stop it with x" in await drive(services, "3", "R")
 
 
 async def test_the_chart_s_keys_say_what_they_did(services: FakeServices, tmp_path: Path) -> None:
     services.jobs.views = [make_run(tmp_path, "a-train", step=437)]
-    assert "loss, logarithmic, newest 1/2" in await drive(services, "l", "z")
+    assert "loss, logarithmic, newest 1/2" in await drive(services, "3", "l", "z")
 
 
 async def test_the_numbers_stand_below_each_other_where_there_is_room(services: FakeServices, tmp_path: Path) -> None:
@@ -331,7 +314,7 @@ async def test_the_numbers_stand_below_each_other_where_there_is_room(services: 
         lines = app.screen.query_one(RunNumbers).text.splitlines()
         assert any(line.startswith("grad norm  0.83") for line in lines)
 
-    await drive(services, size=LARGE, then=check)
+    await drive(services, "3", size=LARGE, then=check)
 
 
 async def test_a_poll_waits_for_the_one_before(services: FakeServices, tmp_path: Path) -> None:
@@ -357,7 +340,7 @@ async def test_a_poll_waits_for_the_one_before(services: FakeServices, tmp_path:
         app.screen._readers["jobs"] = reader
         assert num_lists == 0
 
-    await drive(services, then=check)
+    await drive(services, "3", then=check)
 
 
 async def test_log_and_table_can_be_reached_by_tab(services: FakeServices, tmp_path: Path) -> None:
@@ -368,4 +351,4 @@ async def test_log_and_table_can_be_reached_by_tab(services: FakeServices, tmp_p
         await pilot.press("tab")
         assert isinstance(app.focused, LogView)
 
-    await drive(services, then=check)
+    await drive(services, "3", then=check)

@@ -94,6 +94,13 @@ def test_a_run_tells_the_objective_of_its_checkpoints(tmp_path: Path) -> None:
     assert models.inspect(path).objective == "rf_denoiser"
 
 
+def test_a_checkpoint_that_holds_its_config_tells_the_objective_anywhere(tmp_path: Path) -> None:
+    value = wrapped(nano_core()) | {"model_config": arc_config()}
+    assert models.inspect(write_torch_file(tmp_path / "x.ckpt", value)).objective == "rf_denoiser"
+    odd = wrapped(nano_core()) | {"model_config": {"model": {"x": Call("torch.Size", ((1,),))}}}
+    assert models.inspect(write_torch_file(tmp_path / "y.ckpt", odd)).objective == "unknown"
+
+
 @pytest.mark.parametrize(
     ("names", "kind"),
     [

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 WeightsFormat = Literal["torch", "safetensors"]
 ProblemKind = Literal["truncated", "dangerous", "foreign"]
@@ -84,6 +84,8 @@ class WeightsHeader:
     has_optimizer: bool = False
     has_loops: bool = False
     """Whether Lightning's position in the epochs is there, without which nothing can be resumed."""
+    model_config: Mapping[str, Any] | None = None
+    """Config that upstream's trainer and ours write into a checkpoint."""
 
 
 def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:

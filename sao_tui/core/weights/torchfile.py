@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import struct
 from collections.abc import Mapping
@@ -150,7 +151,18 @@ def _training_state(root: Any) -> dict[str, Any]:
         "step": step if type(step) is int and 0 <= step < MAX_NUMBER else None,
         "has_optimizer": isinstance(optimizers, list) and any(_holds_moments(state) for state in optimizers),
         "has_loops": isinstance(root.get("loops"), dict),
+        "model_config": _plain_config(root.get("model_config")),
     }
+
+
+def _plain_config(value: Any) -> dict[str, Any] | None:
+    """Return a config if it is one that JSON could hold."""
+    if not isinstance(value, dict) or not isinstance(value.get("model"), dict):
+        return None
+    try:
+        return dict(json.loads(json.dumps(value)))
+    except (TypeError, ValueError, RecursionError):
+        return None
 
 
 def _holds_moments(state: Any) -> bool:

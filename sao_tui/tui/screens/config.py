@@ -15,7 +15,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from sao_tui.core.findings import is_ok
-from sao_tui.tui.screens.config_documents import Document, field_path, findings_text, parse_value, short_path
+from sao_tui.tui.screens.config_documents import Document, field_path, files_text, findings_text, parse_value
 from sao_tui.tui.screens.config_workers import Checked, ConfigWorkers, DocumentsRead, Saved
 from sao_tui.tui.widgets.config_form import ConfigForm, FormField, show_value
 
@@ -24,25 +24,18 @@ STRUCTURE = frozenset({"Conditioning", "Autoencoder", "Diffusion", "Audio"})
 SETTLE_SECONDS = 0.15
 """How long keys must rest before what was typed is checked."""
 
-HELP = """
-# Config
-
-What a training run is made of: `train.toml`, and the training section of the model's config.
-
-- **enter** edits a field; **left** and **right** take the previous or next choice
-- what you type is checked at once; a field with `!` is wrong, one with `*` is not saved yet
-- **w** writes the files, **r** puts a field back as it is on the disk, **d** to its default
-- **c** checks everything, **m** makes configs that are missing
-- **v** shows the model's config as JSON, **/** searches fields
-"""
-
 
 class ConfigScreen(ConfigWorkers):
     """Fields of train.toml and of the model's and dataset's configs."""
 
     MODE = "config"
     CSS_PATH = "config.tcss"
-    HELP = HELP
+    HELP = """
+What a training run is made of: `train.toml`, the model's config, the dataset's config.
+
+What you type is checked at once. A field with `!` is wrong, one with `*` is not written yet. Sections that a
+fine-tune leaves alone are folded: enter on one unfolds it.
+"""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("w", "save", "Write", id="config.save", tooltip="Write the changed files"),
         Binding("r", "reset", "Reset", id="config.reset", tooltip="Put the field back as it is on the disk"),
@@ -81,10 +74,9 @@ class ConfigScreen(ConfigWorkers):
 
     def show_target(self, target: str) -> None:
         """Move to the field with the path `target`."""
-        for document in self._documents:
-            for field in document.fields:
-                if field_path(field.key) == target:
-                    self.query_one(ConfigForm).move_to(field.key)
+        for field in (field for document in self._documents for field in document.fields):
+            if field_path(field.key) == target:
+                self.query_one(ConfigForm).move_to(field.key)
 
     # What the workers have told.
 
@@ -140,7 +132,7 @@ class ConfigScreen(ConfigWorkers):
         line = self.query_one("#field-input", Input)
         with line.prevent(Input.Changed):
             line.value = "" if value is None else show_value(value)
-        line.cursor_position = len(line.value)
+            line.cursor_position = len(line.value)
         self.add_class("-editing")
         line.focus()
 
@@ -224,13 +216,12 @@ class ConfigScreen(ConfigWorkers):
     def action_reset(self) -> None:
         """Put the field back as it is on the disk."""
         form = self.query_one(ConfigForm)
-        if form.current is not None:
-            self._set_value(form.current, form.saved_value(form.current.key))
+        if (field := form.current) is not None:
+            self._set_value(field, form.saved_value(field.key))
 
     def action_default(self) -> None:
         """Put the field to its default."""
-        field = self.query_one(ConfigForm).current
-        if field is not None:
+        if (field := self.query_one(ConfigForm).current) is not None:
             self._set_value(field, field.default)
 
     def action_make(self) -> None:
@@ -281,8 +272,6 @@ class ConfigScreen(ConfigWorkers):
         self.query_one("#field-error", Static).update(text)
 
     def _show_files(self) -> None:
-        root = self.services.workspace.root
-        names = [short_path(document.path, root) for document in self._documents]
         num_changed = len(self.query_one(ConfigForm).changed_keys)
-        changed = f"{num_changed} changed, w writes" if num_changed else "as on the disk"
-        self.query_one("#files", Static).update(Content(" · ".join([changed, *names])))
+        text = files_text(self._documents, self.services.workspace.root, num_changed)
+        self.query_one("#files", Static).update(text)

@@ -67,8 +67,9 @@ class Document:
 
     def errors(self, findings: Sequence[Finding]) -> dict[str, str]:
         """Return the errors that are about one field, by the field's key."""
+        name = f"{self.path.name}: "
         wrong = {
-            (finding.where or "").removeprefix(f"{self.path.name}: "): finding.message
+            (finding.where or "").removeprefix(name): finding.message.removeprefix(name)
             for finding in reversed(findings)
             if finding.severity == "error"
         }
@@ -190,9 +191,11 @@ def _remove(raw: dict[str, Any], path: str) -> None:
         place.pop(last, None)
 
 
-def short_path(path: Path, root: Path) -> str:
-    """Return a path relative to the workspace where it is inside."""
-    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+def files_text(documents: Sequence[Document], root: Path, num_changed: int) -> Content:
+    """Return the line above the form."""
+    names = [str(each.path.relative_to(root) if each.path.is_relative_to(root) else each.path) for each in documents]
+    changed = f"{num_changed} changed, w writes" if num_changed else "as on the disk"
+    return Content(" · ".join([changed, *names]))
 
 
 def findings_text(findings: Sequence[Finding]) -> Content:

@@ -50,16 +50,10 @@ class DatasetScreen(DatasetWorkers):
     POLL_GROUPS = frozenset({"watch"})
     CSS_PATH = "dataset.tcss"
     HELP = """
-# Dataset
+Every clip below the dataset folder, with the caption that the model is trained on. A caption shown as *saved*
+is on the disk.
 
-Every clip below the dataset folder, with the caption that the model is trained on.
-
-- **space** plays the clip under the cursor, again to stop
-- **enter** edits its caption; one shown as *saved* is on the disk
-- **n** goes to the next clip without a caption
-- **u** takes the last edit back, **U** makes it again
-- **/** filters: words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `dur>5`
-- **r** reads the folder again, **s** sorts by name, length or caption
+Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `dur>5`.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "next_uncaptioned", "Next uncaptioned", id="dataset.next", tooltip="Go to the next empty caption"),

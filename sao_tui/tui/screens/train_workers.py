@@ -102,9 +102,10 @@ class TrainWorkers(BaseScreen):
     @work(thread=True, group="ask", exit_on_error=False)
     def _stop(self, name: str) -> None:
         view = self.services.jobs.stop(name)
-        self.post_message(JobAsked(f"{name} is {view.state}: it writes a checkpoint first, then ends"))
+        first = "writes a checkpoint first" if view.kind == "train" else "finishes its clip first"
+        self.post_message(JobAsked(f"Stopping {name}:\nit {first}, then ends."))
 
     @work(thread=True, group="ask", exit_on_error=False)
     def _kill(self, name: str) -> None:
         self.services.jobs.kill(name)
-        self.post_message(JobAsked(f"{name} is being killed"))
+        self.post_message(JobAsked(f"{name} is being killed."))

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.widgets import DataTable
 
 from sao_tui.core.units import format_bytes
 from sao_tui.tui.text import fit
+from sao_tui.tui.widgets.row_table import RowTable
 
 if TYPE_CHECKING:
     from sao_tui.services.checkpoints import CheckpointRow
@@ -37,19 +37,15 @@ _JOB_WIDTH = 22
 _COLUMNS = (("run or file", _JOB_WIDTH), ("step", 6), ("kind", 9), ("size", 8), ("when", 12), ("EMA", 3), ("whole", 5))
 
 
-class CheckpointTable(DataTable[Text]):
+class CheckpointTable(RowTable):
     """Newest file first; the cursor stays on its file when others come and go."""
-
-    DEFAULT_CSS = """
-    CheckpointTable { height: 1fr; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 1; }
-    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select_cursor", "Generate", id="checkpoints.use", tooltip="Generate with this file"),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id, cursor_type="row", cell_padding=0)
+        super().__init__(id=id, cell_padding=0)
         self._files: list[CheckpointRow] = []
 
     def on_mount(self) -> None:

@@ -162,14 +162,15 @@ class ClipTable(CursorView):
         rate = "" if row.error else f"{row.sample_rate_hz / 1000:g}k"
         channels = "" if row.error else str(row.num_channels)
         problem = row.error or ("" if row.caption else "no caption")
-        cells = _columns(width, row.relpath, seconds, rate, channels, row.caption, problem)
+        caption = row.caption if width >= NARROW_COLUMNS else problem or row.caption
+        cells = _columns(width, row.relpath, seconds, rate, channels, caption, problem)
         if here:
             return [Segment(CURSOR + "".join(cells)[1:], style)]
         muted = self.get_component_rich_style("clip-table--muted")
         marked = self.get_component_rich_style("clip-table--problem")
         styles = [style, muted, muted, muted, style, marked if row.error else muted]
         if problem and not cells[5]:
-            styles[4] = styles[5]
+            styles[4] = marked if row.error else muted
         return [Segment(cell, each) for cell, each in zip(cells, styles, strict=True)]
 
 
@@ -181,7 +182,7 @@ def _index(ids: array[int], clip_id: int | None) -> int | None:
 
 
 def _columns(width: int, name: str, seconds: str, rate: str, channels: str, caption: str, problem: str) -> list[str]:
-    """Return the cells of one line, `width` wide in all; without room for the problem it stands for the caption."""
+    """Return the cells of one line, `width` wide in all; a narrow one has no column for the problem."""
     problem_width = 0 if width < NARROW_COLUMNS else 22
     rest = max(0, width - 17 - problem_width)
     name_width = min(max(12, rest * 9 // 20), 48)
@@ -190,6 +191,6 @@ def _columns(width: int, name: str, seconds: str, rate: str, channels: str, capt
         seconds.rjust(8)[-8:],
         rate.rjust(6)[-6:],
         channels.rjust(3)[-3:],
-        "  " + fit(caption or ("" if problem_width else problem), rest - name_width - 2),
+        "  " + fit(caption, rest - name_width - 2),
         " " + fit(problem, problem_width - 1) if problem_width else "",
     ]

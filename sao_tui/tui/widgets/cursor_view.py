@@ -17,7 +17,7 @@ CURSOR = ">"
 """Marks the cursor's line, for terminals without colour."""
 
 
-class CursorView(ScrollView, can_focus=True):
+class CursorView(ScrollView, can_focus=True, inherit_bindings=False):
     """Draws lines by `render_line`; subclasses say how many there are with `set_num_rows`."""
 
     DEFAULT_CSS = """

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.widgets import DataTable
 
 from sao_tui.tui.text import fit
+from sao_tui.tui.widgets.row_table import RowTable
 
 if TYPE_CHECKING:
     from sao_tui.services.generation import GeneratedClip
@@ -24,18 +24,15 @@ _PROMPT_WIDTH = 34
 _COLUMNS = (("seed", 10), ("length", 6), ("steps", 5), ("when", 12))
 
 
-class GeneratedTable(DataTable[Text]):
+class GeneratedTable(RowTable):
     """Newest clip first."""
 
-    DEFAULT_CSS = """
-    GeneratedTable { height: 1fr; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 1; }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select_cursor", "Edit", id="generate.take", tooltip="Take over this clip's settings"),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id, cursor_type="row", cell_padding=0)
+        super().__init__(id=id, cell_padding=0)
         self._clips: list[GeneratedClip] = []
         self._prompt_width = 0
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
-from textual.widgets import DataTable
 
 from sao_tui.tui.run_text import state_mark
+from sao_tui.tui.widgets.row_table import RowTable
 
 if TYPE_CHECKING:
     from sao_tui.services.jobs import JobView
@@ -19,15 +19,11 @@ MAX_RUNS = 200
 _COLUMNS = (("job", "job", 22), ("state", "state", 9), ("step", "step", 11))
 
 
-class RunTable(DataTable[Text]):
+class RunTable(RowTable):
     """Newest job first; the cursor stays on its job when others come and go."""
 
-    DEFAULT_CSS = """
-    RunTable { height: 1fr; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 1; }
-    """
-
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id, cursor_type="row")
+        super().__init__(id=id)
         self._shown: dict[str, tuple[str, ...]] = {}
 
     def on_mount(self) -> None:

@@ -104,7 +104,7 @@ class KeyLine(Widget):
     DEFAULT_CSS = """
     KeyLine { dock: bottom; height: 1; background: $surface; color: $foreground; padding: 0 1; }
     """
-    LAST: ClassVar[tuple[str, ...]] = ("help", "quit")
+    LAST: ClassVar[tuple[str, ...]] = ("help", "help.down", "quit")
     """Ids of the bindings that stay visible however narrow the terminal is."""
 
     def on_mount(self) -> None:

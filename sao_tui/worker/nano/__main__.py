@@ -25,6 +25,8 @@ def main() -> None:
     # Before huggingface_hub is imported: afterwards it would not look here.
     os.environ["HF_HOME"] = str((arguments.output / "huggingface").resolve())
     os.environ["HF_HUB_OFFLINE"] = "1"
+    # Nothing is compiled here, so inductor need not start its pool of compilers.
+    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
     import torch
 
     if arguments.threads:

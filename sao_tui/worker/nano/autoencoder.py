@@ -37,7 +37,7 @@ LOG_GAIN = 50.0
 SAVE_EVERY = 200
 
 
-def autoencoder_from(model_config: dict[str, Any]) -> torch.nn.Module:
+def autoencoder_from(model_config: dict[str, Any]) -> Any:
     """Return the untrained autoencoder that `model_config` describes as its pretransform."""
     pretransform = model_config["model"]["pretransform"]
     return create_autoencoder_from_config({"sample_rate": model_config["sample_rate"], "model": pretransform["config"]})
@@ -51,8 +51,19 @@ def make_pool(num_clips: int, seed: int) -> Tensor:
     return torch.from_numpy((np.stack(clips) * 32_767).astype(np.int16))
 
 
-def train(model_config: dict[str, Any], folder: Path, num_steps: int, seed: int) -> Path:
-    """Train for `num_steps` in all, going on from a checkpoint in `folder`; return the weights' file."""
+def train(
+    model_config: dict[str, Any],
+    folder: Path,
+    num_steps: int,
+    seed: int,
+    pool_size: int = POOL_SIZE,
+    stop_after: int | None = None,
+) -> Path:
+    """Train for `num_steps` in all, going on from a checkpoint in `folder`; return the weights' file.
+
+    Args:
+        stop_after: Leave off at this step of the `num_steps`, for a later call to go on from.
+    """
     torch.manual_seed(seed)
     model = autoencoder_from(model_config)
     filterbank.initialise(model, INITIAL_NOISE)
@@ -66,24 +77,30 @@ def train(model_config: dict[str, Any], folder: Path, num_steps: int, seed: int)
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         step = saved["step"]
-    pool = make_pool(POOL_SIZE, seed)
+    pool = make_pool(pool_size, seed)
+    last_step = min(num_steps, stop_after or num_steps)
     started, started_step = time.monotonic(), step
-    while step < num_steps:
+    while step < last_step:
+        # The bottleneck draws its noise from the global generator: by step, a resumed run draws the same.
+        torch.manual_seed(seed * 1_000_003 + step)
         _set_learning_rate(optimizer, step, num_steps)
         losses = _train_step(model, optimizer, _batch(pool, seed, step))
         step += 1
         if step % 50 == 0:
             rate = (step - started_step) / (time.monotonic() - started)
             print(json.dumps({"step": step, "steps_per_second": round(rate, 2), **losses}), flush=True)
-        if step % SAVE_EVERY == 0 or step == num_steps:
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-            torch.save(state, checkpoint_path.with_suffix(".part"))
-            os.replace(checkpoint_path.with_suffix(".part"), checkpoint_path)
+        if step % SAVE_EVERY == 0 or step == last_step:
+            _save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}, checkpoint_path)
     return checkpoint_path
 
 
+def _save(state: dict[str, Any], file: Path) -> None:
+    torch.save(state, file.with_suffix(".part"))
+    os.replace(file.with_suffix(".part"), file)
+
+
 @torch.no_grad()
-def recognised(model: torch.nn.Module, num_clips: int = 70, seed: int = 99) -> dict[str, float]:
+def recognised(model: Any, num_clips: int = 70, seed: int = 99) -> dict[str, float]:
     """Return, per class, the share of fresh clips that are still recognised after a round trip."""
     rng = np.random.default_rng(seed)
     model.eval()
@@ -109,7 +126,7 @@ def _batch(pool: Tensor, seed: int, step: int) -> Tensor:
     return mono_BN[:, None].repeat(1, 2, 1)
 
 
-def _train_step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, audio_BCN: Tensor) -> dict[str, float]:
+def _train_step(model: Any, optimizer: torch.optim.Optimizer, audio_BCN: Tensor) -> dict[str, float]:
     latents_BCL, info = model.encode(audio_BCN, return_info=True)
     decoded_BCN = model.decode(latents_BCL)
     spectral = _spectral_loss(decoded_BCN[:, 0], audio_BCN[:, 0])

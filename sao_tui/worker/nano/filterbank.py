@@ -10,6 +10,7 @@ Shapes: O out channels, I in channels, K kernel.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ RESIDUAL_GAIN = 0.1
 
 
 @torch.no_grad()
-def initialise(autoencoder: nn.Module, noise_bias: float) -> None:
+def initialise(autoencoder: Any, noise_bias: float) -> None:
     """Set the weights of an untrained oobleck autoencoder with a VAE bottleneck in place.
 
     Args:
@@ -59,7 +60,7 @@ def mdct_basis(num_bands: int) -> Tensor:
     return (math.sqrt(2 / num_bands) * window * cosines).float()
 
 
-def _set_mdct(conv: nn.Module, num_used: int) -> int:
+def _set_mdct(conv: Any, num_used: int) -> int:
     """Make `conv` split (or, transposed, join) `num_used` channels into bands; return how many there are."""
     basis = mdct_basis(conv.stride[0])
     bands = torch.zeros_like(conv.weight_v)  # [O, I, K], or [I, O, K] when transposed: the same layout here
@@ -71,7 +72,7 @@ def _set_mdct(conv: nn.Module, num_used: int) -> int:
     return min(num_used * len(basis), int(bands.shape[0]))
 
 
-def _set(conv: nn.Module, weight: Tensor) -> None:
+def _set(conv: Any, weight: Tensor) -> None:
     """Give a weight-normalised convolution this weight plus a small random one, and no bias."""
     weight = weight + LEAK * torch.randn_like(weight) / math.sqrt(weight[0].numel())
     conv.weight_v.copy_(weight)
@@ -80,19 +81,19 @@ def _set(conv: nn.Module, weight: Tensor) -> None:
         conv.bias.zero_()
 
 
-def _average_in(conv: nn.Module) -> Tensor:
+def _average_in(conv: Any) -> Tensor:
     weight = torch.zeros_like(conv.weight_v)
     weight[0, :, weight.shape[2] // 2] = 1 / weight.shape[1]
     return weight
 
 
-def _copy_out(conv: nn.Module) -> Tensor:
+def _copy_out(conv: Any) -> Tensor:
     weight = torch.zeros_like(conv.weight_v)
     weight[:, 0, weight.shape[2] // 2] = 1
     return weight
 
 
-def _pass_through(conv: nn.Module) -> Tensor:
+def _pass_through(conv: Any) -> Tensor:
     weight = torch.zeros_like(conv.weight_v)
     for channel in range(min(weight.shape[0], weight.shape[1], 64)):
         weight[channel, channel, weight.shape[2] // 2] = 1
