@@ -37,7 +37,9 @@ def write_field(workspace: Workspace, path: str, text: str) -> tuple[Any, Any]:
     """
     kind, _, rest = path.partition(".")
     if kind not in configs.KINDS:
-        raise SaoError(f"There is no field {path}.", f"Fields begin with {', '.join(configs.KINDS)}: sao-tui config show")
+        raise SaoError(
+            f"There is no field {path}.", f"Fields begin with {', '.join(configs.KINDS)}: sao-tui config show"
+        )
     raw = _read(workspace, kind)
     fields = {field.path: field for field in configs.fields_of(kind, raw)}
     if rest not in fields:

@@ -159,8 +159,8 @@ class Generator:
         """Leave off what is being generated; the worker stays warm if it heeds."""
         call = self._call
         if call is not None:
+            # generate() passes it on: from here it could come before the request that it is about.
             call.is_cancelled.set()
-            call.process.send({"id": call.id, "op": "cancel"})
 
     def close(self) -> None:
         """End the worker; generate() starts another one."""
@@ -248,7 +248,6 @@ class Generator:
         if call.is_cancelled.is_set():
             if call.give_up_at is None:
                 call.give_up_at = time.monotonic() + CANCEL_SECONDS
-                # Said once more: the first time may have come before the request.
                 call.process.send({"id": call.id, "op": "cancel"})
             elif time.monotonic() >= call.give_up_at:
                 # It loads or hangs, and nobody wants the result.

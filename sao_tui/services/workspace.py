@@ -41,7 +41,7 @@ name = {name}
 
 [model]
 # Weights that training starts from, as downloaded.
-base_weights = "models/base_model.safetensors"
+base_weights = "models/base_model.ckpt"
 config = "configs/model_config.json"
 # Hugging Face cache folder that holds the text encoder; empty for your own (HF_HOME).
 text_encoder_home = ""
@@ -75,7 +75,7 @@ class WorkspaceSettings:
 
     name: str = ""
     """Shown in the status line; empty for the folder's name."""
-    base_weights: str = "models/base_model.safetensors"
+    base_weights: str = "models/base_model.ckpt"
     """Weights that training starts from; empty for none."""
     model_config: str = "configs/model_config.json"
     """Upstream's model config of the base weights."""

@@ -13,7 +13,6 @@ from textual.screen import Screen
 from textual.worker import Worker
 
 from sao_tui.tui.base import BaseScreen, settle_worker, toast
-from sao_tui.tui.dialogs import Choice, ChoiceDialog
 from sao_tui.tui.messages import GoTo, Status, StatusRead
 from sao_tui.tui.themes import DEFAULT_THEME, THEMES, VARIABLES
 from sao_tui.tui.widgets.status_line import TABS
@@ -201,6 +200,8 @@ class SaoApp(App[None]):
         def settle(answer: str | None) -> None:
             if answer == "quit":
                 self.exit(message=f"{job} goes on. Open the dashboard again to watch it, or stop it there.")
+
+        from sao_tui.tui.dialogs import Choice, ChoiceDialog
 
         text = f"{job} is {self.status.job_state}. It goes on without the dashboard, also when this connection ends."
         choices = [Choice("q", "quit, the job goes on", "quit"), Choice("n", "stay", "stay")]

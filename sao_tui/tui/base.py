@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Input
 from textual.worker import Worker, WorkerState, get_current_worker
 
 from sao_tui.core.errors import SaoError
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
 
     from sao_tui.services.bundle import Services
     from sao_tui.tui.app import SaoApp
+
+WIDE_COLUMNS = 100
+"""From this width on, panes stand side by side."""
 
 
 class BaseScreen(Screen[None]):
@@ -40,7 +42,7 @@ class BaseScreen(Screen[None]):
 
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
         (0, "-narrow"),
-        (100, "-wide"),
+        (WIDE_COLUMNS, "-wide"),
     ]
     DEFAULT_CSS = """
     BaseScreen.-narrow HelpPanel { width: 60%; max-width: 60; }
@@ -65,8 +67,15 @@ class BaseScreen(Screen[None]):
         """The app, with its type."""
         return cast("SaoApp", self.app)
 
+    @property
+    def is_on_top(self) -> bool:
+        """Whether no dialog covers the screen: below one, every change would redraw the whole terminal."""
+        return self.app.screen is self
+
     def compose(self) -> ComposeResult:
         """Put the body into the frame."""
+        # Textual sets these only after the first layout: the first frame would be that of the other width.
+        self.add_class("-wide" if self.app.size.width >= WIDE_COLUMNS else "-narrow")
         yield TabLine(self.MODE, self.services.workspace.name)
         yield from self.compose_body()
         yield StatusLine(self.services.workspace.name)
@@ -90,7 +99,7 @@ class BaseScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide the common keys that a screen has no use for, and those that would be typed."""
-        if action == "filter" and isinstance(self.focused, Input):
+        if action == "filter" and self.focused is not None and self.focused.check_consume_key("slash", "/"):
             return False
         if action in ("play", "filter", "leave"):
             return getattr(self, f"action_{action}", None) is not None

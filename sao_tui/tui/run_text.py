@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from sao_tui.services.jobs import JobView
     from sao_tui.services.start_plan import EncodePlan, TrainPlan
 
+BAD_STATES = frozenset({"failed", "crashed", "hung"})
+"""States that somebody should look at."""
+
 _SEPARATOR = ("  ", "")
 _LABEL_WIDTH = 11
 _NARROW = 60
@@ -32,7 +35,7 @@ def run_lines(job: JobView, history: RunHistory, width: int) -> list[Line]:
 
 def state_mark(state: str) -> str:
     """Return how a state looks in a list: the word, marked where somebody should look."""
-    return {"failed": "✗ failed", "crashed": "✗ crashed", "hung": "✗ hung", "running": "▶ running"}.get(state, state)
+    return f"✗ {state}" if state in BAD_STATES else f"▶ {state}" if state == "running" else state
 
 
 def plan_text(plan: TrainPlan) -> str:
@@ -79,15 +82,15 @@ def _notes(findings: Sequence[Finding]) -> list[str]:
 
 
 def _state_line(job: JobView) -> Line:
-    part = {"running": "good", "finished": "good", "failed": "bad", "crashed": "bad", "hung": "bad"}
-    return [(job.name, "value"), _SEPARATOR, (job.state, part.get(job.state, ""))]
+    part = "bad" if job.state in BAD_STATES else "good" if job.state in ("running", "finished") else ""
+    return [(job.name, "value"), _SEPARATOR, (job.state, part)]
 
 
 def _reason_lines(job: JobView, width: int) -> list[Line]:
     text = " ".join(each for each in (job.reason, job.hint and f"→ {job.hint}") if each)
     if not text or width < 1:
         return []
-    part = "bad" if job.state in ("failed", "crashed", "hung") else "label"
+    part = "bad" if job.state in BAD_STATES else "label"
     return [[(line, part)] for line in _wrapped(text, width)[:4]]
 
 

@@ -24,6 +24,8 @@ def prepare_environment(text_encoder_home: str | None, model_config: dict[str, A
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("MPLBACKEND", "Agg")
+    # Threads that spin while they wait starve each other where two workers share the cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     if os.environ.get("ENABLE_TORCH_COMPILE") != "1":

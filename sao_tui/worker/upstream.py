@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-RARELY_USED = ("wandb", "audiotools")
-"""Packages that upstream imports for features that the worker does not use."""
+RARELY_USED = ("wandb", "audiotools", "k_diffusion.evaluation")
+"""Modules that upstream imports for features that the worker does not use."""
 MAX_REPLACEMENTS = 50
 """Clips that may be unusable in a row before a loader gives up."""
 
@@ -53,6 +53,7 @@ def import_model_modules() -> None:
     defer_unused_imports()
     with _deferred_compile():
         importlib.import_module("stable_audio_tools")
+        importlib.import_module("stable_audio_tools.models.transformer")
 
 
 def import_training_modules() -> None:
@@ -63,7 +64,7 @@ def import_training_modules() -> None:
 
 
 def defer_unused_imports() -> bool:
-    """Symptom: importing the trainer takes 18 CPU seconds. Cause: wandb, audiotools, and matplotlib for demos.
+    """Symptom: importing the trainer takes 18 CPU seconds. Cause: wandb, audiotools, CLIP, matplotlib for demos.
 
     Each is replaced by a module that imports the real one at its first use.
     """

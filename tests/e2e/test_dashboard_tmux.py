@@ -46,7 +46,7 @@ def dashboard(workspace: Path, columns: int, rows: int) -> Tmux:
 def set_steps(terminal: Tmux, workspace: Path, steps: int) -> None:
     """Change the number of steps on the config screen and write it."""
     terminal.keys("2")
-    terminal.wait_for("[2 Config]", "optimizer")
+    terminal.wait_for("[2 Config]", "base weights")
     terminal.press("/")
     terminal.type("max_steps")
     terminal.press("Enter")
@@ -72,6 +72,11 @@ def only_job(workspace: Path) -> JobView:
     return job
 
 
+def step(workspace: Path) -> int:
+    """Return the step of the only job, 0 before there is one."""
+    return max((job.step for job in Jobs(open_workspace(workspace)).list()), default=0)
+
+
 @pytest.mark.parametrize(("columns", "rows"), [(120, 36), (80, 24)])
 def test_from_a_caption_to_a_generated_clip_with_keys_alone(workspace: Path, columns: int, rows: int) -> None:
     with dashboard(workspace, columns, rows) as terminal:
@@ -94,19 +99,21 @@ def test_from_a_caption_to_a_generated_clip_with_keys_alone(workspace: Path, col
         terminal.keys("E")
         terminal.wait_for("Export which weights?")
         terminal.keys("e")
-        terminal.wait_until(lambda _: any((workspace / "models").glob("*4.safetensors")), "the export", seconds=60)
+        terminal.wait_for("Exported and verified")
+        (export,) = (workspace / "models").glob("*-step4.safetensors")
 
-        terminal.keys("5")
-        terminal.wait_for("Nothing generated yet")
-        terminal.press("p")
+        terminal.keys("g")
+        terminal.wait_for("[5 Generate]", export.stem[:20])
         terminal.type("a slow warble")
         terminal.keys("Enter")
         generations = workspace / "generations"
-        terminal.wait_until(lambda _: any(generations.glob("*.wav")), "a generated clip", seconds=120)
+        terminal.wait_until(lambda _: any(generations.glob("*.wav")), "a generated clip", seconds=180)
         (clip,) = generations.glob("*.wav")
         terminal.wait_for("✓", clip.name[:20])
         assert clip.stat().st_size > 8000
-        assert json.loads(clip.with_suffix(".json").read_text())["prompt"] == "a slow warble"
+        made = json.loads(clip.with_suffix(".json").read_text())
+        assert made["prompt"] == "a slow warble"
+        assert made["model"].endswith(export.name)
 
         terminal.keys("Escape")
         terminal.keys("q")
@@ -118,7 +125,7 @@ def test_training_goes_on_when_the_terminal_is_killed_and_a_new_dashboard_shows_
         terminal.wait_for("1 Dataset", ".wav")
         set_steps(terminal, workspace, 40)
         start_training(terminal)
-        terminal.wait_until(lambda _: only_job(workspace).step >= 2, "the second step", seconds=240)
+        terminal.wait_until(lambda _: step(workspace) >= 2, "the second step", seconds=240)
     job = only_job(workspace)  # Leaving the block has hung up on the dashboard.
     assert job.state in ("running", "stopping")
 

@@ -68,11 +68,11 @@ class Tmux:
         """Return what the screen shows."""
         return self._tmux("capture-pane", "-p")
 
-    def wait_for(self, *texts: str, seconds: float = 20.0) -> str:
+    def wait_for(self, *texts: str, seconds: float = 60.0) -> str:
         """Return the screen as soon as it shows all `texts`."""
         return self.wait_until(lambda screen: all(text in screen for text in texts), f"{texts}", seconds=seconds)
 
-    def wait_until(self, wanted: Callable[[str], bool], what: str, *, seconds: float = 20.0) -> str:
+    def wait_until(self, wanted: Callable[[str], bool], what: str, *, seconds: float = 60.0) -> str:
         """Return the screen as soon as it is as wanted."""
         deadline = time.monotonic() + seconds
         while True:

@@ -77,11 +77,14 @@ def services(tmp_path: Path) -> FakeServices:
 @pytest.fixture
 def plans(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the checks find; tests change it."""
-    found: dict[str, Any] = {"findings": (), "num_latents": 0, "settings": TrainSettings(max_steps=320, batch_size=16)}
+    settings = TrainSettings(max_steps=320, batch_size=16)
+    found: dict[str, Any] = {"findings": (), "latents_findings": (), "num_latents": 0, "settings": settings}
 
     def plan_train(services: Any, changes: Any = None) -> TrainPlan:
         message = "starts from base_model.safetensors: 750 of 750 tensors match"
-        return TrainPlan(found["settings"], {}, {}, found["findings"], 60, message, found["num_latents"])
+        settings = replace(found["settings"], **(changes or {}))
+        findings = found["latents_findings"] if changes else found["findings"]
+        return TrainPlan(settings, {}, {}, findings, 60, message, found["num_latents"])
 
     def plan_resume(services: Any, job: JobView, checkpoint: Path, max_steps: int) -> TrainPlan:
         settings = TrainSettings(resume_from=str(checkpoint), max_steps=max_steps)
@@ -182,7 +185,7 @@ async def test_moving_the_cursor_shows_another_run(services: FakeServices, tmp_p
     text = await drive(services, "3", "down")
     assert "a-encode  finished" in text
     assert "clip 60/60" in text
-    assert "the chart begins with the first step" in text
+    assert "encoding has no loss to draw" in text
 
 
 async def test_nothing_starts_while_an_error_stands_in_the_way(services: FakeServices, plans: dict[str, Any]) -> None:
@@ -225,6 +228,13 @@ async def test_encoded_clips_are_offered_to_train_on(services: FakeServices, pla
     await drive(services, "3", "s", "l")
     ((_, settings),) = asked(services)
     assert settings.latents == str(services.workspace.latents_folder)
+
+
+async def test_incomplete_latents_start_nothing(services: FakeServices, plans: dict[str, Any]) -> None:
+    plans["num_latents"] = 59
+    plans["latents_findings"] = (Finding("latents-incomplete", "error", "1 clip has no latents.", fix="Encode (e)."),)
+    assert "1 clip has no latents." in await drive(services, "3", "s", "l")
+    assert asked(services) == []
 
 
 async def test_a_config_that_cannot_be_read_is_a_toast_with_a_way_out(

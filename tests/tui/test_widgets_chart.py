@@ -79,7 +79,7 @@ async def test_a_chart_has_both_axes_and_a_curve_that_falls() -> None:
         chart.show(curve)
         await pilot.pause()
         lines = screen_lines(app)
-        assert [line[:8].strip(" │┤") for line in lines if "┤" in line] == ["1.4", "1.2", "1", "0.8", "0.6", "0.4"]
+        assert [line[:8].strip(" │┤") for line in lines if "┤" in line] == ["1.35", "1.2", "1", "0.8", "0.6", "0.45"]
         assert lines[-1].split()[0] == "0"
         first_row = next(row for row, line in enumerate(lines) if line[8:12].strip())
         last_row = max(row for row, line in enumerate(lines[:-1]) if line[60:70].strip())

@@ -33,7 +33,7 @@ def config(objective: str = "rectified_flow", **changes: Any) -> dict[str, Any]:
 class Bench:
     def __init__(self, root: Path) -> None:
         self.workspace: Workspace = init_workspace(root)
-        (root / "models/base_model.safetensors").write_bytes(b"weights")
+        (root / "models/base_model.ckpt").write_bytes(b"weights")
         (root / "configs/model_config.json").write_text(json.dumps(config()))
         self.now = 1_700_000_000.0
         self.log = root / "requests.log"
@@ -66,7 +66,7 @@ def test_a_clip_is_made_and_described(bench: Bench) -> None:
     assert described["prompt"] == "a low tone"
     assert described["negative_prompt"] == "noise"
     assert (described["steps"], described["cfg_scale"], described["sampler"]) == (3, 4.0, "euler")
-    assert described["model"] == "models/base_model.safetensors"
+    assert described["model"] == "models/base_model.ckpt"
     assert described["weights_sha256"] == hashlib.sha256(b"weights").hexdigest()
     assert len(described["config_sha256"]) == 64
     assert history(bench.workspace) == [clip]

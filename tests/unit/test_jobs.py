@@ -209,7 +209,8 @@ def test_a_recycled_pid_is_nobody_we_know_and_is_left_alone(tmp_path: Path) -> N
             view = Jobs(workspace, clock=lambda: 1_001.0).get("one")
             assert (view.state, view.pid) == ("crashed", None)
             end_group(ProcessId(stranger.pid, 1, str(recycled["boot_id"])))
-            assert stranger.poll() is None
+            with pytest.raises(subprocess.TimeoutExpired):
+                stranger.wait(timeout=0.5)
         finally:
             stranger.kill()
 

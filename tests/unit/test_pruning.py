@@ -35,7 +35,7 @@ def test_an_exported_model_goes_with_its_config(workspace: Workspace) -> None:
 
 
 def test_the_base_weights_stay(workspace: Workspace) -> None:
-    file = made(workspace.models_folder / "base_model.safetensors")
+    file = made(workspace.models_folder / "base_model.ckpt")
     with pytest.raises(SaoError, match="base weights"):
         delete_checkpoint(workspace, file)
     assert file.exists()

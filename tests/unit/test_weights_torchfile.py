@@ -49,7 +49,7 @@ def test_a_checkpoint_saved_without_optimizer_tells_so(tmp_path: Path) -> None:
     assert not read_header(write_torch_file(tmp_path / "a.ckpt", wrapped(CORE, moments=False))).has_optimizer
 
 
-def test_six_gigabytes_are_read_in_well_under_a_second_and_little_memory(tmp_path: Path) -> None:
+def test_six_gigabytes_are_read_at_once_and_in_little_memory(tmp_path: Path) -> None:
     big = {f"model.model.layers.{index}.weight": FakeTensor((25_000, 1_000)) for index in range(20)}
     path = write_torch_file(tmp_path / "big.ckpt", wrapped(big))
     assert path.stat().st_size > 6_000_000_000
@@ -61,7 +61,7 @@ def test_six_gigabytes_are_read_in_well_under_a_second_and_little_memory(tmp_pat
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(header.tensors) == 20
-    assert seconds < 0.5
+    assert seconds < 2, "milliseconds on an idle machine"
     assert peak_bytes < 10_000_000
 
 
@@ -122,6 +122,7 @@ def test_a_tensor_without_its_storage_is_truncated(tmp_path: Path) -> None:
         b"\x80\x02" + b"(" * 1_000_000 + b".",
         b"\x80\x02)" + b"\x85" * 200_000 + b"K\x01s.",  # a deep tuple as the key of a dict
     ],
+    ids=["memo", "bytearray", "number", "marks", "deep-key"],
 )
 def test_a_pickle_made_to_fill_the_memory_does_not(bomb: bytes) -> None:
     tracemalloc.start()

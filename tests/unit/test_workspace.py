@@ -16,7 +16,7 @@ def test_a_new_workspace_opens_with_the_defaults(tmp_path: Path) -> None:
     workspace = open_workspace(tmp_path / "drums")
     assert workspace.settings == WorkspaceSettings(name="drums")
     assert workspace.dataset_folder == tmp_path / "drums" / "dataset"
-    assert workspace.base_weights == tmp_path / "drums" / "models" / "base_model.safetensors"
+    assert workspace.base_weights == tmp_path / "drums" / "models" / "base_model.ckpt"
     assert workspace.text_encoder_home is None
     assert workspace.worker_python == sys.executable
     assert all(

@@ -15,6 +15,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 NANO = ROOT / "configs" / "nano"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Read once, when the first of the test modules imports huggingface_hub.
+os.environ["HF_HOME"] = str((NANO / "huggingface").resolve())
+os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 
 

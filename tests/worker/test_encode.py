@@ -140,7 +140,10 @@ def test_raw_and_pre_encoded_training_see_the_same_latents(run_job, nano: Nano, 
     encoded = PreEncodedDataset([LocalDatasetConfig("latents", str(latents))])
     (entry,) = [encoded[index] for index in range(12) if encoded[index][1]["relpath"] == "clip5.wav"]
     raw = SampleDataset(
-        [LocalDatasetConfig("clips", str(nano.dataset))], config["sample_size"], config["sample_rate"], random_crop=False
+        [LocalDatasetConfig("clips", str(nano.dataset))],
+        config["sample_size"],
+        config["sample_rate"],
+        random_crop=False,
     )
     raw.augs = None  # the random phase
     (index,) = [i for i, name in enumerate(raw.filenames) if name.endswith("/clip5.wav")]

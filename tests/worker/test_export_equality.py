@@ -27,11 +27,16 @@ def config_with(nano: Nano, *, ema: bool) -> dict[str, Any]:
     return config
 
 
+_trained: dict[bool, Path] = {}
+"""One run of each kind serves all tests of this file."""
+
+
 def trained(run_job: RunJob, nano: Nano, *, ema: bool) -> Path:
-    folder, code, _ = run_job(max_steps=4, model_config=config_with(nano, ema=ema))
-    assert code == 0
-    (checkpoint,) = folder.checkpoints.iterdir()
-    return Path(checkpoint)
+    if ema not in _trained:
+        folder, code, _ = run_job(max_steps=4, model_config=config_with(nano, ema=ema))
+        assert code == 0
+        (_trained[ema],) = folder.checkpoints.iterdir()
+    return _trained[ema]
 
 
 def state_of(checkpoint: Path) -> dict[str, Any]:

@@ -40,7 +40,9 @@ def check_losses(records: list[dict[str, Any]], expected: list[float]) -> None:
     assert losses == pytest.approx(expected, rel=0, abs=1e-6)
 
 
-def upstream_losses(nano: Nano, model_config: dict[str, Any], dataset_config: dict[str, Any], folder: Path) -> list[float]:
+def upstream_losses(
+    nano: Nano, model_config: dict[str, Any], dataset_config: dict[str, Any], folder: Path
+) -> list[float]:
     """Train as upstream's train.py does, call by call, with the cures applied (see the nano fixture)."""
     import pytorch_lightning as pl
     from stable_audio_tools.data import dataset

@@ -84,7 +84,9 @@ def test_a_stop_waits_for_the_end_of_an_accumulation(run_job, make_job, monkeypa
 
 
 @pytest.mark.parametrize("has_ema", [True, False], ids=["ema", "no-ema"])
-def test_a_resumed_run_goes_on_with_step_optimizer_and_ema(run_job, nano: Nano, without_ema, monkeypatch, has_ema) -> None:
+def test_a_resumed_run_goes_on_with_step_optimizer_and_ema(
+    run_job, nano: Nano, without_ema, monkeypatch, has_ema
+) -> None:
     import torch
 
     from sao_tui.worker import callbacks

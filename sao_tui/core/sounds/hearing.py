@@ -19,7 +19,8 @@ TONAL_SHARE = 0.4
 """Share of a frame's energy within 5 bins of its peak above which the frame is a tone."""
 LOW_HIGH_SPLIT_HZ = 550.0
 SWEEP_OCTAVES_PER_SECOND = 0.6
-MIN_REVERSALS = 4
+MIN_REVERSALS = 5
+MIN_WARBLE_OCTAVES = 0.8
 MIN_CLICKS = 4
 MIN_NOISE_FLATNESS = 0.05
 """Geometric over arithmetic mean of the average power spectrum; 1 for white noise, near 0 for chords."""
@@ -65,7 +66,7 @@ def classify(audio: NDArray[np.float32], sample_rate_hz: int) -> Heard:
     elif tonal_share < 0.5:
         is_noise = centroid_hz > 900 and _flatness(spectra) > MIN_NOISE_FLATNESS
         kind = "noise burst" if is_noise else "unclear"
-    elif reversals >= MIN_REVERSALS and pitch_range > 0.5:
+    elif reversals >= MIN_REVERSALS and pitch_range > MIN_WARBLE_OCTAVES:
         kind = "warble"
     elif abs(slope) > SWEEP_OCTAVES_PER_SECOND:
         kind = "rising sweep" if slope > 0 else "falling sweep"
@@ -117,12 +118,19 @@ def _pitch(
     indices = np.flatnonzero(tonal)
     if len(indices) < 8:
         return 0.0, 0.0, 0
-    peaks = spectra[indices, 1:].argmax(axis=1) + 1
-    octaves = np.log2(peaks * bin_hz)
+    octaves = np.log2(_peak_bins(spectra[indices]) * bin_hz)
     octaves = np.array([np.median(octaves[max(0, i - 1) : i + 2]) for i in range(len(octaves))])
     slope = float(np.polyfit(indices * hop_s, octaves, 1)[0])
     pitch_range = float(np.quantile(octaves, 0.95) - np.quantile(octaves, 0.05))
     return slope, pitch_range, _reversals(octaves)
+
+
+def _peak_bins(spectra: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return where each frame peaks, between bins: the top of a parabola through three log magnitudes."""
+    rows, peaks = np.arange(len(spectra)), spectra[:, 1:-1].argmax(axis=1) + 1
+    left, top, right = (np.log(spectra[rows, peaks + offset] + 1e-12) for offset in (-1, 0, 1))
+    curvature = np.minimum(left - 2 * top + right, -1e-9)
+    return np.asarray(peaks + np.clip(0.5 * (left - right) / curvature, -0.5, 0.5))
 
 
 def _reversals(octaves: NDArray[np.float64], threshold: float = 0.2) -> int:

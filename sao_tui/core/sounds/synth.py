@@ -77,7 +77,7 @@ def _oscillator(frequency_hz: NDArray[np.float64], rng: np.random.Generator) -> 
     """Return a sine with one quieter overtone whose frequency follows `frequency_hz`."""
     phase = 2 * np.pi * np.cumsum(frequency_hz) / SAMPLE_RATE_HZ + rng.uniform(0, 2 * np.pi)
     overtone = rng.uniform(0.0, 0.25)
-    return (np.sin(phase) + overtone * np.sin(2 * phase)) / (1 + overtone)
+    return np.asarray((np.sin(phase) + overtone * np.sin(2 * phase)) / (1 + overtone))
 
 
 def _steady(low_hz: float, high_hz: float, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -100,7 +100,7 @@ def _high_tone(n: int, rng: np.random.Generator) -> NDArray[np.float64]:
 def _noise_burst(n: int, rng: np.random.Generator) -> NDArray[np.float64]:
     decay_s = rng.uniform(0.6, 1.6)
     seconds = np.arange(n) / SAMPLE_RATE_HZ
-    return np.clip(rng.normal(0, 0.3, n), -1, 1) * np.exp(-seconds / decay_s)
+    return np.asarray(np.clip(rng.normal(0, 0.3, n), -1, 1) * np.exp(-seconds / decay_s))
 
 
 def _click_train(n: int, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -102,7 +102,7 @@ Every weights file of the runs and of models/. What a file is, is told by its te
         self.query_one(CheckpointTable).move_to(target)
 
     def _poll_if_shown(self) -> None:
-        if self.is_current:
+        if self.is_on_top:
             self.poll()
 
     # What the workers have told.
@@ -116,7 +116,7 @@ Every weights file of the runs and of models/. What a file is, is told by its te
             table.move_to(self._target)
             self._target = ""
 
-    @on(CheckpointTable.RowHighlighted)
+    @on(CheckpointTable.Highlighted)
     def _show_current(self) -> None:
         row = self.query_one(CheckpointTable).current
         if row is not None:
@@ -169,7 +169,7 @@ Every weights file of the runs and of models/. What a file is, is told by its te
 
     # Actions.
 
-    @on(CheckpointTable.RowSelected)
+    @on(CheckpointTable.Selected)
     def action_generate(self) -> None:
         """Go to Generate with the file under the cursor."""
         row = self._current()

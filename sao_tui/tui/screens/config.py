@@ -30,6 +30,7 @@ class ConfigScreen(ConfigWorkers):
 
     MODE = "config"
     CSS_PATH = "config.tcss"
+    AUTO_FOCUS = "ConfigForm"
     HELP = """
 What a training run is made of: `train.toml`, the model's config, the dataset's config.
 
@@ -69,7 +70,6 @@ fine-tune leaves alone are folded: enter on one unfolds it.
     def on_mount(self) -> None:
         """Read the files once the first frame is out."""
         self._documents = []
-        self.query_one(ConfigForm).focus()
         self.call_after_refresh(self._read)
 
     def show_target(self, target: str) -> None:
@@ -121,8 +121,8 @@ fine-tune leaves alone are folded: enter on one unfolds it.
             title = Content.assemble((field.label, "bold"), f"  {field.help}")
             parts = [f"default {show_value(field.default)}", field.unit, field.key.replace(":", ".", 1)]
             facts = " · ".join(part for part in parts if part)
-        self.query_one("#field-help", Static).update(title)
-        self.query_one("#field-facts", Static).update(Content(facts))
+        self.query_one("#field-help", Static).update(title, layout=False)
+        self.query_one("#field-facts", Static).update(Content(facts), layout=False)
         self._show_field_error()
 
     @on(ConfigForm.EditWanted)
@@ -215,9 +215,8 @@ fine-tune leaves alone are folded: enter on one unfolds it.
 
     def action_reset(self) -> None:
         """Put the field back as it is on the disk."""
-        form = self.query_one(ConfigForm)
-        if (field := form.current) is not None:
-            self._set_value(field, form.saved_value(field.key))
+        if (field := self.query_one(ConfigForm).current) is not None:
+            self._set_value(field, self.query_one(ConfigForm).saved_value(field.key))
 
     def action_default(self) -> None:
         """Put the field to its default."""
@@ -269,9 +268,9 @@ fine-tune leaves alone are folded: enter on one unfolds it.
         error = self._typing_error or (form.error(field.key) if field is not None else "")
         hint = "enter takes it · escape leaves it as it was" if self._edited is not None else ""
         text = Content.styled(error, "$text-error") if error else Content.styled(hint, "$text-muted")
-        self.query_one("#field-error", Static).update(text)
+        self.query_one("#field-error", Static).update(text, layout=False)
 
     def _show_files(self) -> None:
         num_changed = len(self.query_one(ConfigForm).changed_keys)
         text = files_text(self._documents, self.services.workspace.root, num_changed)
-        self.query_one("#files", Static).update(text)
+        self.query_one("#files", Static).update(text, layout=False)

@@ -12,11 +12,10 @@ from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Input, Static
+from textual.widgets import Static
 from textual.worker import Worker
 
 from sao_tui.core.units import format_duration
-from sao_tui.tui.dialogs import Choice, ChoiceDialog
 from sao_tui.tui.screens.dataset_messages import (
     CaptionConflicted,
     CaptionsChanged,
@@ -36,10 +35,13 @@ from sao_tui.tui.widgets.clip_table import ClipTable
 from sao_tui.tui.widgets.waveform import Waveform
 
 if TYPE_CHECKING:
+    from textual.widgets import Input
+
     from sao_tui.services.clips import ClipCounts
 
 SETTLE_SECONDS = 0.15
 """How long keys must rest before a filter is applied or a waveform read."""
+FILTER_HINT = "words, uncaptioned:yes, unreadable:yes, folder:x, dur<2"
 SORTS = ("relpath", "seconds", "caption")
 
 
@@ -49,6 +51,7 @@ class DatasetScreen(DatasetWorkers):
     MODE = "dataset"
     POLL_GROUPS = frozenset({"watch"})
     CSS_PATH = "dataset.tcss"
+    AUTO_FOCUS = "ClipTable"
     HELP = """
 Every clip below the dataset folder, with the caption that the model is trained on. A caption shown as *saved*
 is on the disk.
@@ -57,8 +60,8 @@ Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "next_uncaptioned", "Next uncaptioned", id="dataset.next", tooltip="Go to the next empty caption"),
-        Binding("u", "undo", "Undo", id="dataset.undo", tooltip="Take the last caption edit back"),
-        Binding("U", "redo", "Redo", id="dataset.redo", tooltip="Make the undone edit again", show=False),
+        Binding("u", "history('undone')", "Undo", id="dataset.undo", tooltip="Take the last caption edit back"),
+        Binding("U", "history('redone')", "Redo", id="dataset.redo", tooltip="Make the undone edit again", show=False),
         Binding("r", "rescan", "Rescan", id="dataset.rescan", tooltip="Read the dataset folder again"),
         Binding("s", "sort", "Sort", id="dataset.sort", tooltip="Sort by name, length or caption", show=False),
     ]
@@ -78,14 +81,12 @@ Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `
         with Container(id="body"):
             with Vertical(id="list"):
                 yield Static(id="summary")
-                yield Input(placeholder="words, uncaptioned:yes, folder:x, dur<2", compact=True, id="filter")
                 yield ClipTable(id="clips")
                 yield Static(id="empty")
             yield ClipDetail(id="detail")
 
     def on_mount(self) -> None:
         """Ask the disk only once the first frame is out."""
-        self.query_one(ClipTable).focus()
         self._progress = "reading the clips…"
         self._show_summary()
         self.call_after_refresh(self.start)
@@ -129,13 +130,13 @@ Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `
         self._counts = message.counts
         table = self.query_one(ClipTable)
         if message.ids == table.ids:
-            table.forget_rows()
+            table.read_again()
         else:
-            table.set_ids(message.ids)
-        scanning = bool(self._progress)
-        self.set_class(not message.ids and not scanning, "-empty")
-        empty = empty_text(message.counts.num_clips, self.services.workspace.dataset_folder)
-        self.query_one("#empty", Static).update(empty)
+            table.set_ids(message.ids, message.first_page)
+        self.set_class(not message.ids and not self._progress, "-empty")
+        if self.has_class("-empty"):
+            empty = empty_text(message.counts.num_clips, self.services.workspace.dataset_folder)
+            self.query_one("#empty", Static).update(empty)
         self._show_summary()
 
     @on(FilterRefused)
@@ -150,9 +151,9 @@ Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `
     def _show_captions(self, message: CaptionsChanged) -> None:
         self._counts = message.counts
         table = self.query_one(ClipTable)
+        self.note(message.text)
         if message.row is None:
-            table.forget_rows()
-            self.note(message.text)
+            table.read_again()
         else:
             if message.move:
                 table.move_to_id(message.row.id)
@@ -160,12 +161,13 @@ Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `
             detail = self.query_one(ClipDetail)
             if detail.row is not None and detail.row.relpath == message.row.relpath:
                 detail.show(message.row)
-                self.query_one(CaptionEditor).say(message.text)
         self._show_summary()
 
     @on(CaptionConflicted)
     def _ask_about_conflict(self, message: CaptionConflicted) -> None:
         text = f"{one_line(message.relpath)}\n\nyours:  {one_line(message.mine)}\ntheirs: {one_line(message.theirs)}"
+        from sao_tui.tui.dialogs import Choice, ChoiceDialog
+
         choices = [Choice("m", "write mine", "mine"), Choice("t", "keep theirs", "theirs")]
 
         def settle(answer: str | None) -> None:
@@ -211,26 +213,33 @@ Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `
             self._read_peaks(detail.row.relpath, detail.num_columns)
 
     @on(ClipTable.Opened)
-    def _edit_caption(self) -> None:
-        self.query_one(CaptionEditor).edit()
+    async def _edit_caption(self) -> None:
+        await self.query_one(CaptionEditor).edit()
 
     @on(CaptionEditor.Submitted)
     def _caption_submitted(self, message: CaptionEditor.Submitted) -> None:
+        self.note("saving…")
         self._save_caption(message.relpath, message.text, message.before)
 
     @on(CaptionEditor.Closed)
     def _caption_closed(self) -> None:
         self.query_one(ClipTable).focus()
 
-    @on(Input.Changed, "#filter")
-    def _filter_typed(self, event: Input.Changed) -> None:
-        self._filter_text = event.value
-        if self._filter_timer is not None:
-            self._filter_timer.stop()
-        self._filter_timer = self.set_timer(SETTLE_SECONDS, self._refresh_ids)
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Apply the filter once the keys rest."""
+        if event.input.id == "filter":
+            self._filter_text = event.value
+            if self._filter_timer is not None:
+                self._filter_timer.stop()
+            self._filter_timer = self.set_timer(SETTLE_SECONDS, self._refresh_ids)
 
-    @on(Input.Submitted, "#filter")
-    def _filter_entered(self) -> None:
+    async def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Keep the filter and go back to the table."""
+        if event.input.id == "filter":
+            await self._close_filter()
+
+    async def _close_filter(self) -> None:
+        await self.query("#filter").remove()
         self.remove_class("-filtering")
         self._show_summary()
         self.query_one(ClipTable).focus()
@@ -243,15 +252,22 @@ Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `
         if row is not None:
             self.play_file(self.services.workspace.dataset_folder / row.relpath)
 
-    def action_filter(self) -> None:
+    async def action_filter(self) -> None:
         """Open the filter."""
-        self.add_class("-filtering")
-        self.query_one("#filter", Input).focus()
+        from textual.widgets import Input
 
-    def action_leave(self) -> None:
+        if not self.has_class("-filtering"):
+            self.add_class("-filtering")
+            line = Input(self._filter_text, placeholder=FILTER_HINT, compact=True, select_on_focus=False, id="filter")
+            await self.query_one("#list").mount(line, before=0)
+            line.focus()
+
+    async def action_leave(self) -> None:
         """Take the filter away."""
-        self.query_one("#filter", Input).value = ""
-        self._filter_entered()
+        if self._filter_text:
+            self._filter_text = ""
+            self._refresh_ids()
+        await self._close_filter()
 
     def action_rescan(self) -> None:
         """Read the folder again, unless that still goes on."""
@@ -265,13 +281,9 @@ Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `
         table = self.query_one(ClipTable)
         self._find_uncaptioned(table.ids, table.cursor)
 
-    def action_undo(self) -> None:
-        """Take the last caption edit back."""
-        self._move_in_history("undone")
-
-    def action_redo(self) -> None:
-        """Make the undone edit again."""
-        self._move_in_history("redone")
+    def action_history(self, verb: str) -> None:
+        """Take the last caption edit back ("undone"), or make it again ("redone")."""
+        self._move_in_history(verb)
 
     def action_sort(self) -> None:
         """Sort by the next column."""
@@ -282,7 +294,7 @@ Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `
     def _show_summary(self) -> None:
         num_shown = len(self.query_one(ClipTable).ids)
         text = summary_text(self._counts, num_shown, self._filter_text, self._progress)
-        self.query_one("#summary", Static).update(text)
+        self.query_one("#summary", Static).update(text, layout=False)
 
 
 def summary_text(counts: ClipCounts | None, num_shown: int, filter_text: str, progress: str) -> Content:

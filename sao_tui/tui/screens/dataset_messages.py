@@ -37,8 +37,8 @@ class IdsRead(Message):
     """Order and filter have given the rows to show."""
 
     ids: array[int]
+    first_page: list[ClipRow]
     counts: ClipCounts
-    filter_text: str
 
 
 @dataclass

@@ -22,6 +22,7 @@ from sao_tui.tui.screens.dataset_messages import (
     ScanEnded,
     ScanProgressed,
 )
+from sao_tui.tui.widgets.clip_pages import PAGE_ROWS
 
 PROGRESS_SECONDS = 0.5
 """Between two progress messages of a scan: each costs a redraw over the wire."""
@@ -55,7 +56,9 @@ class DatasetWorkers(BaseScreen):
     def _read_ids(self, filter_text: str, sort: str) -> None:
         clips = self.services.clips
         try:
-            message: IdsRead | FilterRefused = IdsRead(clips.ids(filter_text, sort), clips.counts(), filter_text)
+            ids = clips.ids(filter_text, sort)
+            # The first page comes along: the table is drawn once, not first without and then with its rows.
+            message: IdsRead | FilterRefused = IdsRead(ids, clips.rows(ids[:PAGE_ROWS]), clips.counts())
         except SaoError as error:
             message = FilterRefused(error)
         if not get_current_worker().is_cancelled:

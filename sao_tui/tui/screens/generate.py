@@ -68,7 +68,7 @@ Empty fields leave the choice to what suits the model. The sampler must fit the 
         self._generating: Worker[None] | None = None
         self._cursor_timer: Timer | None = None
         self._play_started = 0.0
-        self._target = ""
+        self._is_read = False
 
     def compose_body(self) -> Iterable[Widget]:
         """Form, progress, clips, waveform."""
@@ -87,20 +87,21 @@ Empty fields leave the choice to what suits the model. The sampler must fit the 
 
     def poll(self) -> None:
         """Read the clips and the models again."""
+        self._is_read = True
         self._read_history()
         self._read_models()
 
     def on_screen_resume(self) -> None:
         """Offer the models exported meanwhile."""
         super().on_screen_resume()
-        if self._target or self.query_one(GeneratedTable).row_count:
+        if self._is_read:
             self._read_models()
 
     def show_target(self, target: str) -> None:
         """Choose the model file `target`, and wait for a prompt."""
         path = Path(target)
         if path.suffix == ".wav":
-            self.query_one(GeneratedTable).move_to(path)
+            self.query_one(GeneratedTable).go_to(str(path))
             return
         self.query_one(GenerateForm).choose_model(path)
         self.query_one("#prompt", Input).focus()
@@ -121,7 +122,7 @@ Empty fields leave the choice to what suits the model. The sampler must fit the 
         if not self._is_generating:
             return
         stage = {"loading": "loading the model", "writing": "writing the clip"}.get(message.stage, message.stage)
-        count = f" {message.done}/{message.total}" if message.total else ""
+        count = f" {message.done}/{message.total}" if message.total > 1 else ""
         self._say([(bar(message.done / max(1, message.total), 24), "bar"), (f" {stage}{count}", ""), *_CANCEL_HINT])
 
     @on(Generated)
@@ -170,7 +171,7 @@ Empty fields leave the choice to what suits the model. The sampler must fit the 
 
     # What the widgets have told.
 
-    @on(GeneratedTable.RowHighlighted)
+    @on(GeneratedTable.Highlighted)
     def _show_clip(self) -> None:
         clip = self.query_one(GeneratedTable).current
         if clip is not None:
@@ -181,7 +182,7 @@ Empty fields leave the choice to what suits the model. The sampler must fit the 
     def _fit_peaks(self) -> None:
         self._show_clip()
 
-    @on(GeneratedTable.RowSelected)
+    @on(GeneratedTable.Selected)
     def _take_over(self) -> None:
         clip = self.query_one(GeneratedTable).current
         if clip is not None:

@@ -31,6 +31,9 @@ from sao_tui.tui.widgets.run_table import RunTable
 if TYPE_CHECKING:
     from sao_tui.services.telemetry import EventTail
 
+NO_STEP_YET = "the chart begins with the first step"
+NO_LOSS = "encoding has no loss to draw"
+
 
 class TrainScreen(TrainStarts):
     """List of runs; loss, numbers and log of the one under the cursor."""
@@ -79,7 +82,7 @@ The chart shows the smallest and largest loss of each span of steps and, as a li
                 yield RunNumbers(id="numbers")
                 yield GpuGauge(id="gauge")
             with Vertical(id="main"):
-                yield LossChart(id="loss", empty_text="the chart begins with the first step")
+                yield LossChart(id="loss", empty_text=NO_STEP_YET)
                 yield LogView(id="log")
             yield Static(
                 "No run yet.\n\n[b]s[/b]  check everything and start training\n[b]e[/b]  encode the clips first, "
@@ -103,10 +106,10 @@ The chart shows the smallest and largest loss of each span of steps and, as a li
 
     def show_target(self, target: str) -> None:
         """Put the cursor on the job named `target`."""
-        self.query_one(RunTable).move_to(target)
+        self.query_one(RunTable).go_to(target)
 
     def _poll_if_shown(self) -> None:
-        if self.is_current:
+        if self.is_on_top:
             self.poll()
 
     def _read_unless_reading(self, what: str) -> None:
@@ -177,14 +180,16 @@ The chart shows the smallest and largest loss of each span of steps and, as a li
         self.toast(message.text)
         self.poll()
 
-    @on(RunTable.RowHighlighted)
+    @on(RunTable.Highlighted)
     def _show_run(self) -> None:
-        name = self.query_one(RunTable).current
+        name = self.query_one(RunTable).current_key
         job = self._jobs.get(name)
         if job is None or name == self._shown:
             return
         self._shown, self._history, self._tail = name, RunHistory(), None
-        self.query_one(LossChart).show(self._history.loss)
+        chart = self.query_one(LossChart)
+        chart.empty_text = NO_STEP_YET if job.kind == "train" else NO_LOSS
+        chart.show(self._history.loss)
         self.query_one(LogView).show(["reading what the run has reported…"])
         self._show_numbers()
         self._read_history(job)

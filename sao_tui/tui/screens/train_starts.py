@@ -68,15 +68,16 @@ class TrainStarts(TrainWorkers):
         if not plan.is_ok:
             self._refuse(plan.findings)
             return
-        raw = "train on latents" if plan.settings.latents else "start"
-        choices = [Choice("y", raw, "raw")]
-        if plan.num_latents and not plan.settings.latents:
-            choices = [Choice("y", "start on raw audio", "raw"), Choice("l", "on latents", "latents")]
+        choices = [Choice("y", "start", "start")]
+        if plan.num_latents and not plan.settings.latents and not plan.settings.resume_from:
+            choices = [Choice("y", "start on raw audio", "start"), Choice("l", "on latents", "latents")]
         title = "Go on with this run?" if plan.settings.resume_from else "Start this run?"
 
         def settle(answer: str | None) -> None:
-            if answer in ("raw", "latents"):
-                self._start_train(plan, answer == "latents")
+            if answer == "start":
+                self._start_train(plan)
+            elif answer == "latents":
+                self._start_on_latents()
 
         self.app.push_screen(
             ChoiceDialog(title, plan_text(plan) + self._running_note(), [*choices, Choice("n", "cancel", "no")]), settle
@@ -116,7 +117,7 @@ class TrainStarts(TrainWorkers):
 
     def _job(self) -> JobView | None:
         """Return the job under the cursor, saying so when there is none."""
-        job = self._jobs.get(self.query_one(RunTable).current)
+        job = self._jobs.get(self.query_one(RunTable).current_key)
         if job is None:
             self.toast("There is no run yet.", "Start one with s.", severity="warning")
         return job

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textual import work
@@ -87,11 +86,20 @@ class TrainWorkers(BaseScreen):
             self.post_message(ResumePointFound(job, checkpoint, step))
 
     @work(thread=True, group="start", exit_on_error=False)
-    def _start_train(self, plan: TrainPlan, use_latents: bool) -> None:
-        settings = plan.settings
-        if use_latents:
-            settings = replace(settings, latents=str(self.services.workspace.latents_folder))
-        view = self.services.jobs.start_train(settings, plan.model_config, plan.dataset_config)
+    def _start_train(self, plan: TrainPlan) -> None:
+        view = self.services.jobs.start_train(plan.settings, plan.model_config, plan.dataset_config)
+        self.post_message(JobStarted(view))
+
+    @work(thread=True, group="start", exit_on_error=False)
+    def _start_on_latents(self) -> None:
+        from sao_tui.services import start_plan
+
+        # Checked anew: the latents may be incomplete or of other clips.
+        plan = start_plan.plan_train(self.services, {"latents": str(self.services.workspace.latents_folder)})
+        if not plan.is_ok:
+            self.post_message(TrainPlanned(plan))
+            return
+        view = self.services.jobs.start_train(plan.settings, plan.model_config, plan.dataset_config)
         self.post_message(JobStarted(view))
 
     @work(thread=True, group="start", exit_on_error=False)

@@ -2,43 +2,48 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Input, Static
+from textual.widgets import Static
+
+if TYPE_CHECKING:
+    from textual.widgets import Input
 
 
 class CaptionEditor(Vertical):
-    """Shows a caption; `edit` puts an input line in its place until enter or escape."""
+    """Shows a caption; `edit` puts an input line in its place until enter or escape.
+
+    Its height stays, whatever is in it: a caption a key press away must not lay the screen out anew.
+    """
 
     DEFAULT_CSS = """
     CaptionEditor {
-        height: auto;
-        #caption { height: auto; max-height: 4; }
-        #caption-input { display: none; background: $panel; }
-        #caption-state { height: 1; color: $text-muted; }
+        height: 2;
+        #caption { height: 1fr; }
+        #caption-input { height: 1; background: $panel; }
+        #caption-hint { display: none; height: 1; color: $text-muted; }
         &.-editing #caption { display: none; }
-        &.-editing #caption-input { display: block; }
+        &.-editing #caption-hint { display: block; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Cancel", id="caption.cancel", tooltip="Leave the caption as it was"),
     ]
 
+    @dataclass
     class Submitted(Message):
-        """Enter was pressed: the caption is to be saved."""
+        """Enter was pressed on a caption that has changed: it is to be saved."""
 
-        def __init__(self, relpath: str, text: str, before: str) -> None:
-            super().__init__()
-            self.relpath = relpath
-            self.text = text
-            self.before = before
-            """Caption that the edit started from."""
+        relpath: str
+        text: str
+        before: str
+        """Caption that the edit started from."""
 
     class Closed(Message):
         """The input line is gone, saved or not."""
@@ -55,58 +60,53 @@ class CaptionEditor(Vertical):
         return self.has_class("-editing")
 
     def compose(self) -> ComposeResult:
-        """Text, input and state."""
+        """The text; the input line comes when it is needed."""
         yield Static(id="caption")
-        yield Input(compact=True, select_on_focus=False, placeholder="what one hears, in words", id="caption-input")
-        yield Static(id="caption-state")
+        yield Static(Content("enter saves · escape cancels"), id="caption-hint")
 
     def show(self, relpath: str, caption: str) -> None:
         """Show the caption of a clip; an edit that is going on is left alone."""
-        if relpath != self._relpath:
-            self.say("")
         self._relpath, self._caption = relpath, caption
-        if not relpath:
-            text = Content("")
-        elif caption:
+        text = Content("")
+        if caption:
             text = Content.assemble(("prompt ", "$text-muted"), caption)
-        else:
+        elif relpath:
             text = Content.styled("no caption: enter writes one", "$text-warning")
-        self.query_one("#caption", Static).update(text)
+        self.query_one("#caption", Static).update(text, layout=False)
 
-    def say(self, text: str) -> None:
-        """Show what has become of the last edit."""
-        self.query_one("#caption-state", Static).update(Content(text))
-
-    def edit(self) -> None:
+    async def edit(self) -> None:
         """Open the input line on the clip that is shown."""
-        if not self._relpath:
+        from textual.widgets import Input
+
+        if not self._relpath or self.is_editing:
             return
         self._edited = (self._relpath, self._caption)
-        field = self.query_one(Input)
-        field.value = self._caption
-        field.cursor_position = len(self._caption)
+        line = Input(
+            self._caption,
+            compact=True,
+            select_on_focus=False,
+            placeholder="what one hears, in words",
+            id="caption-input",
+        )
         self.add_class("-editing")
-        self.say("enter saves · escape cancels")
-        field.focus()
+        await self.mount(line, before="#caption-hint")
+        line.focus()
 
-    def action_cancel(self) -> None:
+    async def action_cancel(self) -> None:
         """Leave the caption as it was."""
-        if self.is_editing:
-            self.say("")
-            self._close()
+        await self._close()
 
-    @on(Input.Submitted)
-    def _submit(self, event: Input.Submitted) -> None:
+    async def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Ask for the caption to be saved."""
         event.stop()
         relpath, before = self._edited
         text = event.value.strip()
-        self._close()
-        if text == before:
-            self.say("unchanged")
-            return
-        self.say("saving…")
-        self.post_message(self.Submitted(relpath, text, before))
+        await self._close()
+        if text != before:
+            self.post_message(self.Submitted(relpath, text, before))
 
-    def _close(self) -> None:
-        self.remove_class("-editing")
-        self.post_message(self.Closed())
+    async def _close(self) -> None:
+        if self.is_editing:
+            await self.query("#caption-input").remove()
+            self.remove_class("-editing")
+            self.post_message(self.Closed())

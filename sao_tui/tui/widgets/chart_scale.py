@@ -10,6 +10,8 @@ from sao_tui.services.series import Band
 
 _OUTLIER_SHARE = 0.02
 _MIN_USED_SHARE = 0.4
+_OVERSHOOT_SHARE = 0.03
+"""So far beyond an end a value may lie, drawn on the edge, before the whole chart is drawn anew."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Scale:
     low: float
     high: float
     tick: float
-    """Distance between two labels."""
+    """Distance between two labels; the ends may lie between them."""
     is_log: bool = False
 
     def place(self, value: float, num_dots: int) -> int:
@@ -28,16 +30,19 @@ class Scale:
         return min(num_dots - 1, max(0, round(share * (num_dots - 1))))
 
     def labels(self) -> list[tuple[float, str]]:
-        """Return the values that get a label, lowest first."""
-        num_ticks = round((self.high - self.low) / self.tick)
-        places = [self.low + self.tick * index for index in range(num_ticks + 1)]
+        """Return the values that get a label: both ends, and the round ones between."""
+        first = math.ceil(self.low / self.tick + 0.4)
+        last = math.floor(self.high / self.tick - 0.4)
+        places = [self.low, self.high, *(self.tick * number for number in range(first, last + 1))]
         values = [10**place if self.is_log else place for place in places]
         return [(value, f"{0.0 if abs(value) < self.tick / 1000 else value:.3g}") for value in values]
 
     def suits(self, low: float, high: float) -> bool:
-        """Return whether an axis is fine as it is for values from low to high: nothing cut, not mostly empty."""
+        """Return whether an axis is fine as it is for values from low to high: hardly cut, not mostly empty."""
         low, high = _on_axis(low, self.is_log), _on_axis(high, self.is_log)
-        return self.low <= low and high <= self.high and high - low >= _MIN_USED_SHARE * (self.high - self.low)
+        span = self.high - self.low
+        is_inside = self.low - low <= _OVERSHOOT_SHARE * span and high - self.high <= _OVERSHOOT_SHARE * span
+        return is_inside and high - low >= _MIN_USED_SHARE * span
 
 
 def fit_scale(low: float, high: float, num_ticks: int, *, is_log: bool) -> Scale:
@@ -47,7 +52,9 @@ def fit_scale(low: float, high: float, num_ticks: int, *, is_log: bool) -> Scale
         margin = abs(high) * 0.1 or 1.0
         low, high = low - margin, high + margin
     tick = _round_tick((high - low) / max(1, num_ticks))
-    return Scale(math.floor(low / tick) * tick, math.ceil(high / tick) * tick, tick, is_log)
+    # Ends between two labels waste less of a low chart, and are rare enough to stand still most of the time.
+    part = tick / 4
+    return Scale(math.floor(low / part) * part, math.ceil(high / part) * part, tick, is_log)
 
 
 def typical_range(raw: Sequence[Band | None], smoothed: Sequence[Band | None]) -> tuple[float, float] | None:

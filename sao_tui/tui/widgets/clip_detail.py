@@ -23,7 +23,7 @@ class ClipDetail(Vertical):
 
     DEFAULT_CSS = """
     ClipDetail {
-        #facts { height: auto; max-height: 4; }
+        #facts { height: 2; text-wrap: nowrap; text-overflow: ellipsis; }
         #waveform { height: 3; }
     }
     """
@@ -31,6 +31,7 @@ class ClipDetail(Vertical):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.row: ClipRow | None = None
+        self._has_peaks = False
 
     def compose(self) -> ComposeResult:
         """Facts above the caption above the waveform."""
@@ -42,14 +43,15 @@ class ClipDetail(Vertical):
         """Show a clip and return whether it is another one than before."""
         changed = (row and row.relpath) != (self.row and self.row.relpath)
         self.row = row
-        self.query_one("#facts", Static).update(_facts(row))
+        self.query_one("#facts", Static).update(_facts(row), layout=False)
         self.query_one(CaptionEditor).show(row.relpath if row else "", row.caption if row else "")
-        if changed:
+        if changed and self._has_peaks:
             self.show_peaks([])
         return changed
 
     def show_peaks(self, peaks: list[tuple[float, float]]) -> None:
         """Show the waveform; empty for none."""
+        self._has_peaks = bool(peaks)
         self.query_one(Waveform).show(peaks, self.row.seconds if self.row else 0.0)
 
     @property

@@ -23,14 +23,22 @@ class ClipPages:
         """Grows when what was asked for is no longer wanted."""
         self._pages: OrderedDict[int, dict[int, ClipRow]] = OrderedDict()
         self._asked: set[int] = set()
+        self._stale: set[int] = set()
+        """Pages whose rows are shown until newer ones come."""
 
-    def reset(self, ids: array[int] | None = None) -> None:
-        """Forget all rows, and take other ids if given."""
-        if ids is not None:
-            self.ids = ids
+    def reset(self, ids: array[int]) -> None:
+        """Take other ids and forget all rows."""
+        self.ids = ids
         self.generation += 1
         self._pages.clear()
         self._asked.clear()
+        self._stale.clear()
+
+    def expire(self) -> None:
+        """Keep the rows only until newer ones come."""
+        self.generation += 1
+        self._asked.clear()
+        self._stale = set(self._pages)
 
     def row(self, position: int) -> ClipRow | None:
         """Return the row at a position, None while its page is not held or when its clip is gone."""
@@ -38,11 +46,15 @@ class ClipPages:
         return rows.get(self.ids[position]) if rows is not None and position < len(self.ids) else None
 
     def put(self, generation: int, page: int, rows: list[ClipRow]) -> range:
-        """Hold the rows of a page and return its positions; none where they are no longer wanted."""
+        """Hold the rows of a page and return its positions; none where nothing changes by it."""
         if generation != self.generation:
             return range(0)
         self._asked.discard(page)
-        self._pages[page] = {row.id: row for row in rows}
+        self._stale.discard(page)
+        new = {row.id: row for row in rows}
+        if new == self._pages.get(page):
+            return range(0)
+        self._pages[page] = new
         self._pages.move_to_end(page)
         while len(self._pages) > MAX_PAGES:
             self._pages.popitem(last=False)
@@ -64,7 +76,7 @@ class ClipPages:
         for page in range(max(0, first) // PAGE_ROWS, min(last, len(self.ids) - 1) // PAGE_ROWS + 1):
             if page in self._pages:
                 self._pages.move_to_end(page)
-            elif page not in self._asked:
+            if (page not in self._pages or page in self._stale) and page not in self._asked:
                 missing[page] = self.ids[page * PAGE_ROWS : (page + 1) * PAGE_ROWS]
         self._asked.update(missing)
         return missing

@@ -87,10 +87,11 @@ class ClipTable(CursorView):
         """The clip under the cursor, None while its page is not held."""
         return self._pages.row(self.cursor)
 
-    def set_ids(self, ids: array[int]) -> None:
+    def set_ids(self, ids: array[int], first_page: list[ClipRow]) -> None:
         """Show other rows; the cursor stays on its clip where that is still among them."""
         position = _index(ids, self.current_id)
         self._pages.reset(ids)
+        self._pages.put(self._pages.generation, 0, first_page)
         self.set_num_rows(len(ids), self.cursor if position is None else position)
         self.view_moved()
         self.cursor_moved()
@@ -112,9 +113,9 @@ class ClipTable(CursorView):
             if position == self.cursor:
                 self.cursor_moved()
 
-    def forget_rows(self) -> None:
-        """Ask again for every row: many have changed."""
-        self._pages.reset()
+    def read_again(self) -> None:
+        """Ask again for every row: many may have changed."""
+        self._pages.expire()
         self.view_moved()
 
     def move_to_id(self, clip_id: int) -> bool:

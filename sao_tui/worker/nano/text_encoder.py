@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import string
 from pathlib import Path
+from typing import Any
 
 from sao_tui.core.sounds import synth
 
@@ -38,7 +39,6 @@ warbling warm water wave waves wet whistle white wide wind with wobble wobbling 
 def write_text_encoder(huggingface_home: Path, seed: int) -> Path:
     """Write the cache below `huggingface_home` (an HF_HOME); return the snapshot folder."""
     import torch
-    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
     repository = huggingface_home / "hub" / "models--t5-base"
@@ -47,7 +47,7 @@ def write_text_encoder(huggingface_home: Path, seed: int) -> Path:
     (repository / "refs").mkdir(exist_ok=True)
     (repository / "refs" / "main").write_text(REVISION)
 
-    tokenizer: Tokenizer = _tokenizer()
+    tokenizer = _tokenizer()
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=512, **SPECIAL_TOKENS).save_pretrained(
         snapshot
     )
@@ -61,13 +61,12 @@ def write_text_encoder(huggingface_home: Path, seed: int) -> Path:
         num_layers=1,
         num_heads=2,
         dropout_rate=0.0,
-        decoder_start_token_id=0,
     )
     T5EncoderModel(config).half().save_pretrained(snapshot)
     return snapshot
 
 
-def _tokenizer() -> object:
+def _tokenizer() -> Any:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
     own_words = {word for captions in synth.CAPTIONS.values() for caption in captions for word in caption.split()}
