@@ -44,17 +44,37 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+COMMANDS = frozenset(
+    ("open", "demo", "init", "doctor", "gpu", "dataset", "config", "model", "train", "encode", "checkpoint")
+) | {"generate", "play"}
+
+
 def with_default_command(arguments: list[str]) -> list[str]:
-    """Turn `sao-tui [WORKSPACE]` into `sao-tui open [WORKSPACE]`."""
-    known = {"open", "demo", "init", "doctor", "gpu", "dataset", "config", "model", "train", "encode"}
-    known |= {"checkpoint", "generate", "play"}
-    if not arguments:
-        return ["open"]
-    first = arguments[0]
-    if first in known or first in ("-h", "--help", "--version"):
-        return arguments
+    """Turn `sao-tui [WORKSPACE]` into `sao-tui open [WORKSPACE]`, and put options before a command behind it."""
+    options, rest = _leading_options(arguments)
+    if not rest:
+        return ["open", *options]
+    first = rest[0]
+    if first in COMMANDS:
+        return [*rest, *options]
+    if first in ("-h", "--help", "--version"):
+        return rest
     looks_like_path = first.startswith(("-", ".", "/", "~")) or "/" in first or Path(first).is_dir()
-    return ["open", *arguments] if looks_like_path else arguments
+    return ["open", *rest, *options] if looks_like_path else rest
+
+
+def _leading_options(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Return the options that every command takes, as far as they stand first, and the rest."""
+    index = 0
+    while index < len(arguments):
+        word = arguments[index]
+        if word in ("-w", "--workspace") and index + 1 < len(arguments):
+            index += 2
+        elif word == "--json" or word.startswith("--workspace="):
+            index += 1
+        else:
+            break
+    return arguments[:index], arguments[index:]
 
 
 def _add_workspace_commands(commands: Any) -> None:

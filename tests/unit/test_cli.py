@@ -140,3 +140,9 @@ def test_playing_a_missing_file_is_an_error(demo: Path, capsys: pytest.CaptureFi
     status, _, err = run(capsys, "play", demo / "nope.wav", "-w", demo)
     assert status == 2
     assert "nope.wav" in err
+
+
+def test_the_workspace_may_stand_before_the_command(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capsys, "-w", demo, "--json", "dataset", "list", "--limit", 1)
+    assert status == 0
+    assert json.loads(out)["num_clips"] == 60

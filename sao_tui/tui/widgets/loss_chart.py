@@ -18,7 +18,7 @@ from sao_tui.tui.widgets.braille import BrailleGrid, changed_spans
 from sao_tui.tui.widgets.chart_scale import Scale, fit_scale, typical_range
 
 _LABEL_WIDTH = 8
-_NUM_TILES = 12
+_NUM_TILES = 6
 _ROWS_PER_TICK = 4
 _FILLED_FROM_LEVEL = 3
 """Bins of fewer steps show their extremes as dots: a bar for every other point would be most of what is sent."""

@@ -65,10 +65,9 @@ def train(
         stop_after: Leave off at this step of the `num_steps`, for a later call to go on from.
     """
     torch.manual_seed(seed)
-    model = autoencoder_from(model_config)
+    # Not .train(): the gradient checkpointing that it turns on only costs time at this size.
+    model = autoencoder_from(model_config).eval()
     filterbank.initialise(model, INITIAL_NOISE)
-    # Gradient checkpointing (always on in training mode) only costs time at this size.
-    model.eval()
     optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, betas=(0.8, 0.99), weight_decay=1e-4)
     checkpoint_path = folder / "autoencoder.ckpt"
     step = 0
