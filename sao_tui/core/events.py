@@ -6,6 +6,7 @@ last line is an ordinary end of file.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -53,7 +54,10 @@ class EventWriter:
             OSError: The disk is full or gone.
         """
         record = {"t": round(self._clock(), 3), "kind": kind, **fields}
-        os.write(self._descriptor, json.dumps(record, ensure_ascii=False).encode() + b"\n")
+        line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
+        if os.write(self._descriptor, line) != len(line):
+            # What a disk that is all but full does before it refuses.
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if durable:
             os.fdatasync(self._descriptor)
 

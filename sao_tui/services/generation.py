@@ -198,10 +198,10 @@ class Generator:
         weights_sha256 = sha256_of_file(choice.weights, self._workspace.cache_folder)
 
         def show(done: int, total: int, stage: str) -> None:
-            if on_progress is not None and stage == "sampling":
-                on_progress(index * total + done, request.count * total, stage)
-            elif on_progress is not None:
+            if on_progress is not None and stage == "loading":
                 on_progress(done, total, stage)
+            elif on_progress is not None:
+                on_progress(index * total + done, request.count * total, stage)
 
         made = self._await_reply(call, show)
         if not path.is_file():

@@ -125,7 +125,8 @@ def main() -> None:
     updates = measure(parser.parse_args())
     for name, factor, unit in (("bytes", 1, "B"), ("draw", 1000, "ms"), ("append", 1000, "ms")):
         values = [update[name] * factor for update in updates]
-        print(f"{name:7} median {statistics.median(values):8.2f} {unit}   worst {max(values):8.2f} {unit}")
+        mean, median, worst = statistics.mean(values), statistics.median(values), max(values)
+        print(f"{name:7} mean {mean:8.2f} {unit}   median {median:8.2f} {unit}   worst {worst:8.2f} {unit}")
     print(f"{len(updates)} updates", file=sys.stderr)
 
 

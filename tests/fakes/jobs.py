@@ -70,6 +70,10 @@ class TestBed:
         return jobs, jobs.start_train(settings(max_steps), {}, {})
 
     def clean_up(self) -> None:
+        for view in self.jobs().list():
+            if view.pid is not None:  # Also a worker that nobody wrote down.
+                with contextlib.suppress(OSError):
+                    os.killpg(view.pid, signal.SIGKILL)
         for job in self.workspace.runs_folder.glob("*"):
             status = JobFolder(job).read_status()
             for process in (status.supervisor, status.worker):

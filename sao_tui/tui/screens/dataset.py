@@ -92,9 +92,8 @@ Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `
         self.call_after_refresh(self.start)
 
     def start(self) -> None:
-        """Show what the index knows, then read the folder."""
+        """Show what the index knows; the folder is read once that is on the screen."""
         self._refresh_ids()
-        self.action_rescan()
         if self.poll_seconds is not None:
             self.set_interval(self.poll_seconds, self.poll)
 
@@ -138,6 +137,8 @@ Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `
             empty = empty_text(message.counts.num_clips, self.services.workspace.dataset_folder)
             self.query_one("#empty", Static).update(empty)
         self._show_summary()
+        if self._scanning is None:
+            self.call_after_refresh(self.action_rescan)
 
     @on(FilterRefused)
     def _show_refusal(self, message: FilterRefused) -> None:
