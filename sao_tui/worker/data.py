@@ -30,19 +30,30 @@ def training_model_config(model_config: dict[str, Any], data_config: dict[str, A
     return upstream.without_loss_info({**model_config, "training": training})
 
 
+def check_paths(data_config: dict[str, Any], *weights: str | None) -> None:
+    """Refuse what is not there before half a minute is spent on imports.
+
+    Raises:
+        SaoError: A dataset folder or a file of weights is missing.
+    """
+    for file in weights:
+        if file is not None and not Path(file).is_file():
+            raise SaoError(f"{file} does not exist", "Choose a file that does.")
+    for entry in data_config.get("datasets", []):
+        if "path" in entry and not Path(entry["path"]).is_dir():
+            raise SaoError(
+                f"The dataset folder {entry['path']} does not exist", "Correct its path in the dataset config."
+            )
+
+
 def create_loader(data_config: dict[str, Any], model_config: dict[str, Any], settings: TrainSettings) -> Any:
     """Return upstream's loader for `data_config`.
 
     Raises:
-        SaoError: A folder is missing, or there is less than one batch in them.
+        SaoError: There is less than one batch.
     """
     from stable_audio_tools.data import dataset
 
-    for entry in data_config["datasets"]:
-        if not Path(entry["path"]).is_dir():
-            raise SaoError(
-                f"The dataset folder {entry['path']} does not exist", "Correct its path in the dataset config."
-            )
     loader = dataset.create_dataloader_from_config(
         data_config,
         batch_size=settings.batch_size,

@@ -23,6 +23,7 @@ from sao_tui.core.jobs import JobFolder, JobSpec
 from sao_tui.core.settings import EncodeSettings
 from sao_tui.worker import upstream
 from sao_tui.worker.control import Control
+from sao_tui.worker.data import check_paths
 from sao_tui.worker.emit import Emitter
 from sao_tui.worker.startup import num_threads, prepare_environment
 
@@ -62,6 +63,7 @@ def encode(folder: JobFolder, spec: JobSpec, emitter: Emitter, control: Control)
     """
     settings = EncodeSettings(**spec.settings)
     emitter.state("starting", 0, 0)
+    check_paths(spec.dataset_config, settings.base_weights)
     prepare_environment(settings.text_encoder_home, {})
     upstream.import_model_modules()
     import torch

@@ -94,7 +94,6 @@ def generate(
 
     sample_rate, sample_size = model_config["sample_rate"], model_config["sample_size"]
     check_request(request, sample_size / sample_rate)
-    sampler = choose_sampler(model.diffusion_objective, request.sampler)
     first: list[int] = []
 
     def callback(info: dict[str, Any]) -> None:
@@ -102,11 +101,6 @@ def generate(
         first.append(info["i"]) if not first else None
         on_step(info["i"] - first[0] + 1)
 
-    options: dict[str, Any] = {}
-    if request.init_audio is not None:
-        options.update(init_audio=read_init_audio(request.init_audio), init_noise_level=request.init_noise)
-    if request.negative_prompt and request.cfg_scale != 1:
-        options["negative_conditioning"] = _conditioning(model, request.negative_prompt, request.seconds)
     audio_BCN = generate_diffusion_cond(
         model,
         steps=request.steps,
@@ -116,14 +110,24 @@ def generate(
         sample_size=sample_size,
         seed=request.seed,
         device=device,
-        sampler_type=sampler,
+        sampler_type=choose_sampler(model.diffusion_objective, request.sampler),
         callback=callback,
-        **options,
+        **_options(model, request),
     )
     audio_CN = audio_BCN[0].detach().float().cpu()[:, : round(request.seconds * sample_rate)]
     if not torch.isfinite(audio_CN).all():
         raise SaoError("The model's output is not a number", "Its weights may be damaged; try an earlier checkpoint.")
     return audio_CN
+
+
+def _options(model: Any, request: ClipRequest) -> dict[str, Any]:
+    """Return the arguments that only some requests need."""
+    options: dict[str, Any] = {}
+    if request.init_audio is not None:
+        options.update(init_audio=read_init_audio(request.init_audio), init_noise_level=request.init_noise)
+    if request.negative_prompt and request.cfg_scale != 1:
+        options["negative_conditioning"] = _conditioning(model, request.negative_prompt, request.seconds)
+    return options
 
 
 def read_init_audio(path: Path) -> tuple[int, Any]:

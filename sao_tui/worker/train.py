@@ -11,6 +11,7 @@ from sao_tui.core.jobs import JobFolder, JobSpec
 from sao_tui.core.settings import TrainSettings
 from sao_tui.worker import upstream
 from sao_tui.worker.control import Control
+from sao_tui.worker.data import check_paths, create_loader, training_data_config, training_model_config
 from sao_tui.worker.emit import Emitter
 from sao_tui.worker.startup import num_threads, prepare_environment
 
@@ -23,7 +24,8 @@ def train(folder: JobFolder, spec: JobSpec, emitter: Emitter, control: Control) 
     """
     settings = TrainSettings(**spec.settings)
     emitter.state("starting", 0, settings.max_steps)
-    data_config = _data_config(spec, settings)
+    data_config = training_data_config(spec.dataset_config, settings.latents)
+    check_paths(data_config, settings.base_weights, settings.resume_from)
     prepare_environment(settings.text_encoder_home, spec.model_config)
     upstream.import_training_modules()
     run = _Run(folder, settings, spec.model_config, data_config, emitter, control)
@@ -96,8 +98,6 @@ class _Run:
         return checkpoints.was_stopped
 
     def _configured(self, model_config: dict[str, Any]) -> dict[str, Any]:
-        from sao_tui.worker.data import training_model_config
-
         if "training" not in model_config:
             raise SaoError("The model config has no training section", "Add one; the base model's config has it.")
         return training_model_config(model_config, self._data_config)
@@ -123,8 +123,6 @@ class _Run:
         return self.step
 
     def _create_loader(self) -> Any:
-        from sao_tui.worker.data import create_loader
-
         loader = create_loader(self._data_config, self._model_config, self._settings)
         self._emitter.log(f"{len(loader.dataset)} clips, {len(loader)} batches of {self._settings.batch_size}")
         return loader
@@ -146,12 +144,6 @@ class _Run:
         self._emitter.warning(
             f"{file} is silent or unreadable; another clip takes its place", "Repair or remove it; see worker.log."
         )
-
-
-def _data_config(spec: JobSpec, settings: TrainSettings) -> dict[str, Any]:
-    from sao_tui.worker.data import training_data_config
-
-    return training_data_config(spec.dataset_config, settings.latents)
 
 
 def _learning_rate(model_config: dict[str, Any]) -> float | None:

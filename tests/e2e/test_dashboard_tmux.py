@@ -115,7 +115,6 @@ def test_from_a_caption_to_a_generated_clip_with_keys_alone(workspace: Path, col
         assert made["prompt"] == "a slow warble"
         assert made["model"].endswith(export.name)
 
-        terminal.keys("Escape")
         terminal.keys("q")
         terminal.wait_for("exited 0")
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import wave
 from array import array
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +19,7 @@ from sao_tui.tui.widgets.caption_editor import CaptionEditor
 from sao_tui.tui.widgets.clip_detail import ClipDetail
 from sao_tui.tui.widgets.clip_table import ClipTable
 from tests.fakes.services import FOLDER, FakeClips, FakePlayback, FakeServices, clip_rows
-from tests.tui.helpers import LARGE, SMALL, app_over, screen_text, settled, wait_for
+from tests.tui.helpers import LARGE, SMALL, app_over, real_workspace, screen_text, settled, wait_for
 
 pytestmark = pytest.mark.tui
 
@@ -286,3 +289,22 @@ async def test_typing_a_caption_never_runs_a_key_of_the_screen() -> None:
         assert app.current_mode == "dataset"
         assert app.screen.query_one("#caption-input", Input).value.endswith("2 q / ? n u r")
         assert services.clips.scans == 1
+
+
+async def test_a_caption_written_here_is_in_the_file_on_the_disk(tmp_path: Path) -> None:
+    services = real_workspace(tmp_path / "w")
+    folder = services.workspace.dataset_folder
+    with wave.open(str(folder / "kick [1].wav"), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(3200))
+    (folder / "broken.wav").write_bytes(b"no audio")
+    app = app_over(services)
+    async with app.run_test(size=SMALL) as pilot:
+        await wait_for(pilot, lambda: "2 clips" in screen_text(app))
+        assert "1 unreadable" in screen_text(app)
+        await pilot.press("end")
+        await wait_for(pilot, lambda: "0.20 s · 8000 Hz · mono" in screen_text(app))
+        await pilot.press("enter", *"a dull kick", "enter")
+        await wait_for(pilot, lambda: "1 captioned" in screen_text(app))
+    line = json.loads(services.workspace.metadata_file.read_text())
+    assert (line["audio_path"], line["text"]) == ("kick [1].wav", "a dull kick")

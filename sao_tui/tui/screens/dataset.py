@@ -99,8 +99,7 @@ Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `
 
     def poll(self) -> None:
         """Look whether another program has changed captions, unless the last look still goes on."""
-        idle = self._watching is None or self._watching.is_finished
-        if idle and self.is_current and (self._scanning is None or self._scanning.is_finished):
+        if self.is_current and _is_idle(self._watching) and _is_idle(self._scanning):
             self._watching = self._watch_captions()
 
     def show_target(self, target: str) -> None:
@@ -116,7 +115,7 @@ Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `
     def _scan_goes_on(self, message: ScanProgressed) -> None:
         self._progress = f"reading {message.done}/{message.total}…" if message.total else f"reading {message.done}…"
         self._show_summary()
-        if self._reading_ids is None or self._reading_ids.is_finished:
+        if _is_idle(self._reading_ids):
             self._refresh_ids()
 
     @on(ScanEnded)
@@ -272,7 +271,7 @@ Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `
 
     def action_rescan(self) -> None:
         """Read the folder again, unless that still goes on."""
-        if self._scanning is None or self._scanning.is_finished:
+        if _is_idle(self._scanning):
             self._progress = "reading the clips…"
             self._show_summary()
             self._scanning = self._scan()
@@ -296,6 +295,10 @@ Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `
         num_shown = len(self.query_one(ClipTable).ids)
         text = summary_text(self._counts, num_shown, self._filter_text, self._progress)
         self.query_one("#summary", Static).update(text, layout=False)
+
+
+def _is_idle(worker: Worker[None] | None) -> bool:
+    return worker is None or worker.is_finished
 
 
 def summary_text(counts: ClipCounts | None, num_shown: int, filter_text: str, progress: str) -> Content:
