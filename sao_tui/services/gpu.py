@@ -55,6 +55,9 @@ class HostSample:
     disk_free_bytes: int | None
 
 
+NO_DRIVER = "No NVIDIA driver on this machine."
+
+
 class GpuReader:
     """Reads the GPUs through NVML, starting it again when the driver went away."""
 
@@ -95,6 +98,8 @@ class GpuReader:
     def _start(self) -> GpuReading | None:
         """Start NVML; return why it does not start."""
         if self._nvml is None:
+            if not _has_library():
+                return GpuReading("no-driver", NO_DRIVER)
             try:
                 import pynvml
             except ImportError:
@@ -106,7 +111,7 @@ class GpuReader:
         except nvml.NVMLError as error:
             absent = (nvml.NVML_ERROR_LIBRARY_NOT_FOUND, nvml.NVML_ERROR_DRIVER_NOT_LOADED)
             if error.value in absent:
-                return GpuReading("no-driver", "No NVIDIA driver on this machine.")
+                return GpuReading("no-driver", NO_DRIVER)
             if error.value == nvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH:
                 return GpuReading("error", "The NVIDIA driver was updated while it was in use: restart the machine.")
             return GpuReading("error", f"NVML does not start: {_describe(error)}.")
@@ -257,6 +262,17 @@ def read_gpus() -> GpuReading:
 def read_host(folder: Path | None = None) -> HostSample:
     """Return the machine now, with the disk that `folder` is on."""
     return _host_readers.setdefault(folder, HostReader(folder)).read()
+
+
+def _has_library() -> bool:
+    """Return whether NVML can be loaded: asking costs 0.1 ms, importing pynvml to be told 65 ms and 14 MB."""
+    import ctypes
+
+    try:
+        ctypes.CDLL("libnvidia-ml.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def _is_known(gpu: GpuSample) -> bool:

@@ -13,6 +13,7 @@ from sao_tui.worker import upstream
 from sao_tui.worker.control import Control
 from sao_tui.worker.data import check_paths, create_loader, training_data_config, training_model_config
 from sao_tui.worker.emit import Emitter
+from sao_tui.worker.recomputation import left_out_if_cheap
 from sao_tui.worker.startup import num_threads, prepare_environment
 
 
@@ -93,7 +94,8 @@ class _Run:
             self._emitter, self._control, self._folder.checkpoints, self._settings, self._model_config
         )
         trainer = create_trainer(self._settings, self._folder.path, self._emitter, checkpoints)
-        trainer.fit(wrapper, loader, ckpt_path=self._settings.resume_from)
+        with left_out_if_cheap(self._model_config, self._settings.batch_size):
+            trainer.fit(wrapper, loader, ckpt_path=self._settings.resume_from)
         self.step = trainer.global_step
         return checkpoints.was_stopped
 

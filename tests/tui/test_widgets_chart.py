@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator
+from typing import ClassVar
 
 import pytest
 from textual.app import App, ComposeResult
@@ -18,6 +19,7 @@ from sao_tui.tui.widgets.chart_scale import fit_scale, typical_range
 from sao_tui.tui.widgets.gpu_gauge import GpuGauge
 from sao_tui.tui.widgets.log_view import MAX_LINES, LogView
 from sao_tui.tui.widgets.loss_chart import LossChart
+from sao_tui.tui.widgets.row_table import Row, RowTable
 from sao_tui.tui.widgets.text_lines import TextLines
 from sao_tui.tui.widgets.waveform import Waveform
 
@@ -27,7 +29,7 @@ pytestmark = pytest.mark.tui
 class WidgetApp(App[None]):
     """One widget over the whole screen."""
 
-    def __init__(self, widget: LossChart | Waveform | GpuGauge | LogView | TextLines) -> None:
+    def __init__(self, widget: LossChart | Waveform | GpuGauge | LogView | TextLines | RowTable) -> None:
         super().__init__()
         self.widget = widget
 
@@ -262,6 +264,40 @@ async def test_unchanged_lines_are_not_drawn_again(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(lines, "refresh", lambda *regions, **_: refreshed.extend(regions))
         lines.set_lines([[("step", "label"), (" 2", "value")], [("lr 1e-4", "")]])
         assert [region.y for region in refreshed] == [0]
+
+
+class Fruit(RowTable):
+    COLUMNS: ClassVar[tuple[tuple[str, int], ...]] = (("fruit", 0), ("number", 6))
+
+
+async def test_a_row_that_changes_is_drawn_anew_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Fruit()
+    app = WidgetApp(table)
+    async with app.run_test(size=(30, 6)) as pilot:
+        table.set_rows([Row("a", ("apple", "1")), Row("b", ("banana", "2"))])
+        await pilot.pause()
+        assert [line.split() for line in screen_lines(app)[:3]] == [
+            ["fruit", "number"],
+            [">apple", "1"],
+            ["banana", "2"],
+        ]
+        refreshed: list[Region] = []
+        monkeypatch.setattr(table, "refresh", lambda *regions, **_: refreshed.extend(regions))
+        table.set_rows([Row("a", ("apple", "1")), Row("b", ("banana", "3"))])
+        assert [region.y for region in refreshed] == [2]
+
+
+async def test_the_cursor_stays_on_its_row_when_others_come() -> None:
+    table = Fruit()
+    app = WidgetApp(table)
+    async with app.run_test(size=(30, 6)) as pilot:
+        table.set_rows([Row("a", ("apple", "1")), Row("b", ("banana", "2"))])
+        table.focus()
+        await pilot.press("end")
+        assert table.current_key == "b"
+        table.set_rows([Row(key, (key, "")) for key in "xyzab"])
+        assert table.current_key == "b"
+        assert not table.go_to("nothing")
 
 
 async def test_the_log_is_bounded_and_never_markup() -> None:

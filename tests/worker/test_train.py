@@ -250,3 +250,21 @@ def stop_after(folder: Any, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
         begin(self, trainer, *args)
 
     monkeypatch.setattr(callbacks.Metrics, "on_train_batch_start", ask)
+
+
+def test_recomputation_is_left_out_only_where_it_saves_little(nano: Nano) -> None:
+    from stable_audio_tools.models import transformer
+
+    from sao_tui.worker.recomputation import activation_bytes, left_out_if_cheap
+
+    upstreams = transformer.checkpoint
+    with left_out_if_cheap(nano.config, 8) as is_left_out:
+        assert is_left_out and transformer.checkpoint is not upstreams
+    assert transformer.checkpoint is upstreams
+    real = copy.deepcopy(nano.config)
+    real["sample_size"] = 524_288
+    real["model"]["pretransform"]["config"]["downsampling_ratio"] = 2048
+    real["model"]["diffusion"]["config"].update(embed_dim=1024, depth=16)
+    assert activation_bytes(real, 1) == pytest.approx(1.94e9, rel=0.05)
+    with left_out_if_cheap(real, 1) as is_left_out:
+        assert not is_left_out and transformer.checkpoint is upstreams

@@ -73,6 +73,7 @@ The chart shows the smallest and largest loss of each span of steps and, as a li
         self._history = RunHistory()
         self._tail: EventTail | None = None
         self._readers: dict[str, Worker[None]] = {}
+        self._target = ""
 
     def compose_body(self) -> Iterable[Widget]:
         """Runs, numbers and gauges; chart and log."""
@@ -105,8 +106,8 @@ The chart shows the smallest and largest loss of each span of steps and, as a li
         self._read_unless_reading("events")
 
     def show_target(self, target: str) -> None:
-        """Put the cursor on the job named `target`."""
-        self.query_one(RunTable).go_to(target)
+        """Put the cursor on the job named `target`, now or once it is listed."""
+        self._target = "" if self.query_one(RunTable).go_to(target) else target
 
     def _poll_if_shown(self) -> None:
         if self.is_on_top:
@@ -132,6 +133,8 @@ The chart shows the smallest and largest loss of each span of steps and, as a li
         self._jobs = {job.name: job for job in message.jobs}
         self.set_class(not self._jobs, "-empty")
         self.query_one(RunTable).show(message.jobs)
+        if self._target:
+            self.show_target(self._target)
         job = self._jobs.get(self._shown)
         if before is not None and job is not None and job.log_tail and not before.log_tail:
             self.query_one(LogView).add(job.log_tail)
