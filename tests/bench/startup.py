@@ -46,6 +46,8 @@ class Start:
 
     seconds: float
     """From the start of the process until its marker was on the screen."""
+    cpu_seconds: float
+    """Of all its threads, until then."""
     peak_rss_bytes: int
 
 
@@ -74,22 +76,22 @@ def measure(argv: Sequence[str], marker: bytes, limit_seconds: float = 30.0) -> 
         os.execvpe(argv[0], list(argv), environment | {"TERM": "xterm-256color", "COLORTERM": "truecolor"})
     try:
         fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", 36, 120, 0, 0))
-        shown = _read_until(descriptor, marker, begin, limit_seconds)
-        return Start(shown, _peak_rss_bytes(pid))
+        shown, cpu = _read_until(pid, descriptor, marker, begin + limit_seconds)
+        return Start(shown - begin, cpu, _peak_rss_bytes(pid))
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         os.close(descriptor)
 
 
-def _read_until(descriptor: int, marker: bytes, begin: float, limit_seconds: float) -> float:
+def _read_until(pid: int, descriptor: int, marker: bytes, deadline: float) -> tuple[float, float]:
+    """Return when the marker came and the CPU seconds used by then, once the screen has become quiet."""
     output = b""
-    shown = 0.0
-    while time.perf_counter() - begin < limit_seconds:
-        quiet = not select.select([descriptor], [], [], 0.3)[0]
-        if quiet and shown:
-            return shown
-        if quiet:
+    shown: tuple[float, float] | None = None
+    while time.perf_counter() < deadline:
+        if not select.select([descriptor], [], [], 0.3)[0]:
+            if shown is not None:
+                return shown
             continue
         try:
             data = os.read(descriptor, 65536)
@@ -99,9 +101,14 @@ def _read_until(descriptor: int, marker: bytes, begin: float, limit_seconds: flo
             if question in data:
                 os.write(descriptor, answer)
         output += data
-        if not shown and marker in output:
-            shown = time.perf_counter() - begin
+        if shown is None and marker in output:
+            shown = time.perf_counter(), _cpu_seconds(pid)
     raise TimeoutError(f"{marker!r} did not appear; the screen ended with {output[-2000:]!r}")
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _peak_rss_bytes(pid: int) -> int:
@@ -124,15 +131,22 @@ def fastest(starts: Sequence[Start]) -> float:
     return min(start.seconds for start in starts)
 
 
+def least_cpu(starts: Sequence[Start]) -> float:
+    """Return the CPU seconds of the cheapest start."""
+    return min(start.cpu_seconds for start in starts)
+
+
 def main() -> None:
     """Print a table."""
     num_runs = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     with tempfile.TemporaryDirectory() as folder:
         bare, dashboard = compare(Path(folder), num_runs)
-    print(f"{'':<28}{'ms':>8}{'x bare':>8}{'MiB':>8}")
+    print(f"{'':<26}{'ms':>6}{'x bare':>8}{'CPU ms':>8}{'x bare':>8}{'MiB':>6}")
     for name, starts in (("bare app, header, footer", bare), ("dashboard, clips shown", dashboard)):
+        wall, cpu = fastest(starts), least_cpu(starts)
         peak = max(start.peak_rss_bytes for start in starts) / 2**20
-        print(f"{name:<28}{fastest(starts) * 1000:>8.0f}{fastest(starts) / fastest(bare):>8.2f}{peak:>8.0f}")
+        ratios = wall / fastest(bare), cpu / least_cpu(bare)
+        print(f"{name:<26}{wall * 1000:>6.0f}{ratios[0]:>8.2f}{cpu * 1000:>8.0f}{ratios[1]:>8.2f}{peak:>6.0f}")
 
 
 if __name__ == "__main__":
