@@ -43,7 +43,7 @@ bench: $(READY) ## measure the start of the dashboard and its chart
 	@$(BIN)/python -m tests.bench.startup
 	@$(BIN)/python -m tests.bench.chart
 
-realsize: $(READY) ## run the whole path at SAO-small's real size with random weights (11 GB of disk, up to 20 GB of memory)
+realsize: $(READY) ## run the whole path at SAO-small's real size with random weights (11 GB of disk, 10 GB of memory)
 	@$(BIN)/python -m scripts.realsize
 
 screenshots: $(READY) ## export docs/images/*.svg from the dashboard

@@ -1,6 +1,6 @@
 """Run the whole path at Stable Audio Open Small's real size, with random weights, on this machine's CPU.
 
-    make realsize            (11 GB in a temporary folder, up to 20 GB of memory, about half an hour on 2 cores)
+    make realsize            (11 GB in a temporary folder, 10 GB of memory, a quarter of an hour on 2 cores)
 
 Every stage goes through the `sao-tui` command. Prints each stage's time and the peak memory of its largest
 process, compares counts with the published model's, and writes both into docs/performance.md.
@@ -159,7 +159,7 @@ def _identify(run: Run) -> None:
     _expect("matching tensors", found["matches"]["loaded"], NUM_TENSORS)
     with run.stage("doctor") as stage:
         report = run.command("doctor")
-        stage.note = f"{len(report['findings'])} findings, none in the way"
+        stage.note = f"nothing in the way, {len(report['findings'])} to note"
 
 
 def _train(run: Run) -> Path:

@@ -9,8 +9,6 @@ import shutil
 from pathlib import Path
 
 NUM_AUTOENCODER_STEPS = 2_400
-DIT_CYCLES = (2_400, 5_600)
-"""Steps at which a cycle of the learning rate ends; the rate falls towards each and begins anew after it."""
 
 
 def main() -> None:
@@ -52,8 +50,7 @@ def _run(stage: str, arguments: argparse.Namespace) -> None:
         trained = base.load_autoencoder(model_config, arguments.work)
         print(json.dumps({"recognised after a round trip": autoencoder.recognised(trained)}))
     elif stage == "dit":
-        for num_steps in DIT_CYCLES:
-            base.train(model_config, arguments.work, num_steps, arguments.seed)
+        base.train(model_config, arguments.work, arguments.seed)
     elif stage == "export":
         base.export(model_config, arguments.work, weights_file)
     else:

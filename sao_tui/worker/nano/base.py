@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,20 @@ PROMPT_DROPOUT = 0.1
 SECONDS_TOTAL = 2
 """Whole seconds, rounded up, of every synthesised clip: what upstream's dataset reports for them."""
 SAVE_EVERY = 250
+HIGH_NOISE = 0.85
+"""Times above this decide which way a sweep goes; a plain logit-normal draw hardly ever visits them."""
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """One cycle of the learning rate, which falls towards its end."""
+
+    last_step: int
+    high_noise_share: float
+    """Share of the batch whose times are drawn evenly from HIGH_NOISE to 1."""
+
+
+CYCLES = (Cycle(2_400, 0.0), Cycle(5_600, 0.0), Cycle(8_000, 0.5))
 
 
 def build_model(model_config: dict[str, Any], autoencoder: Any) -> Any:
@@ -47,8 +63,8 @@ def load_autoencoder(model_config: dict[str, Any], folder: Path) -> Any:
     return autoencoder.eval()
 
 
-def train(model_config: dict[str, Any], folder: Path, num_steps: int, seed: int) -> Path:
-    """Train for `num_steps` in all, going on from a checkpoint in `folder`; return the weights' file."""
+def train(model_config: dict[str, Any], folder: Path, seed: int, cycles: Sequence[Cycle] = CYCLES) -> Path:
+    """Train through all cycles, going on from a checkpoint in `folder`; return the weights' file."""
     torch.manual_seed(seed)
     autoencoder = load_autoencoder(model_config, folder)
     model = build_model(model_config, autoencoder)
@@ -57,20 +73,22 @@ def train(model_config: dict[str, Any], folder: Path, num_steps: int, seed: int)
     training = _Training(model, folder / "dit.ckpt")
     started, started_step = time.monotonic(), training.step
     recent: list[float] = []
-    while training.step < num_steps:
+    while training.step < cycles[-1].last_step:
+        cycle = next(cycle for cycle in cycles if training.step < cycle.last_step)
         # Prompt dropout draws from the global generator: by step, a resumed run draws the same.
         torch.manual_seed(seed * 1_000_003 + training.step)
         generator = torch.Generator().manual_seed(seed * 1_000_003 + training.step)
         rows = torch.randint(len(latents_BCL), (BATCH_SIZE,), generator=generator)
-        loss = _loss(model, latents_BCL[rows], [captions[row] for row in rows], embeddings, generator)
-        training.take_step(loss, num_steps)
-        recent.append(float(loss))
+        times_B = _draw_times(model, latents_BCL.shape[2], cycle.high_noise_share, generator)
+        prompts = [embeddings[captions[row]] for row in rows]
+        training.take_step(_loss(model, latents_BCL[rows], prompts, times_B, generator), cycle.last_step)
+        recent.append(training.loss)
         if training.step % 50 == 0:
             rate = (training.step - started_step) / (time.monotonic() - started)
             report = {"step": training.step, "steps_per_second": round(rate, 2), "loss": round(np.mean(recent), 4)}
             print(json.dumps(report), flush=True)
             recent.clear()
-        if training.step % SAVE_EVERY == 0 or training.step == num_steps:
+        if training.step % SAVE_EVERY == 0 or training.step == cycles[-1].last_step:
             training.save()
     return training.file
 
@@ -82,6 +100,7 @@ class _Training:
         self.model = model
         self.file = file
         self.step = 0
+        self.loss = 0.0
         self.parameters = [*model.model.parameters(), *model.conditioner.parameters()]
         self.optimizer = torch.optim.AdamW(self.parameters, LEARNING_RATE, betas=(0.9, 0.95), weight_decay=0.01)
         self.averages = {name: value.detach().clone() for name, value in _trained_state(model).items()}
@@ -101,6 +120,7 @@ class _Training:
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
         self.step += 1
+        self.loss = float(loss)
         decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
         for name, value in _trained_state(self.model).items():
             self.averages[name].lerp_(value.detach(), 1 - decay)
@@ -151,25 +171,30 @@ def _embed_captions(model: Any) -> dict[str, tuple[Tensor, Tensor]]:
     return {caption: (embedded_BTD[i].float(), mask_BT[i]) for i, caption in enumerate(captions)}
 
 
+def _draw_times(model: Any, num_frames: int, high_noise_share: float, generator: torch.Generator) -> Tensor:
+    """Return a time in (0, 1) for each clip of a batch: logit-normal and shifted, some of them from HIGH_NOISE on."""
+    times_B = torch.sigmoid(torch.randn(BATCH_SIZE, generator=generator))
+    times_B = model.dist_shift.time_shift(times_B, num_frames)
+    num_high = round(high_noise_share * BATCH_SIZE)
+    times_B[:num_high] = HIGH_NOISE + (1 - HIGH_NOISE) * torch.rand(num_high, generator=generator)
+    return times_B
+
+
 def _loss(
     model: Any,
     latents_BCL: Tensor,
-    captions: list[str],
-    embeddings: dict[str, tuple[Tensor, Tensor]],
+    prompts: Sequence[tuple[Tensor, Tensor]],
+    times_B: Tensor,
     generator: torch.Generator,
 ) -> Tensor:
-    """Return the rectified-flow loss: the velocity from data to noise at a random time (Liu et al., 2022)."""
-    batch_size = len(captions)
-    seconds = model.conditioner.conditioners["seconds_total"]([SECONDS_TOTAL] * batch_size, "cpu")
-    prompts = [torch.stack(part) for part in zip(*(embeddings[caption] for caption in captions), strict=True)]
-    times_B = torch.sigmoid(torch.randn(batch_size, generator=generator))
-    times_B = model.dist_shift.time_shift(times_B, latents_BCL.shape[2])
+    """Return the rectified-flow loss: the velocity from data to noise at a time (Liu et al., 2022)."""
+    seconds = model.conditioner.conditioners["seconds_total"]([SECONDS_TOTAL] * len(prompts), "cpu")
     noise_BCL = torch.randn(latents_BCL.shape, generator=generator)
     t = times_B[:, None, None]
     output_BCL = model(
         latents_BCL * (1 - t) + noise_BCL * t,
         times_B,
-        cond={"prompt": prompts, "seconds_total": seconds},
+        cond={"prompt": [torch.stack(part) for part in zip(*prompts, strict=True)], "seconds_total": seconds},
         cfg_dropout_prob=PROMPT_DROPOUT,
         # At this size recomputing activations costs a third of the time and saves nothing that is short.
         use_checkpointing=False,
