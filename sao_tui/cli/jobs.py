@@ -14,6 +14,7 @@ from sao_tui.services.bundle import Services, build_services
 
 if TYPE_CHECKING:
     from sao_tui.services.jobs import JobView
+    from sao_tui.services.start_plan import TrainPlan
 
 FOLLOW_SECONDS = 0.5
 
@@ -36,23 +37,26 @@ def start_train(arguments: argparse.Namespace) -> Answer:
 
 
 def resume(arguments: argparse.Namespace) -> Answer:
-    """Go on with a run from its newest checkpoint, or from a named checkpoint of it."""
-    from sao_tui.services.start_plan import newest_checkpoint, plan_resume
-
+    """Go on with a run from its newest checkpoint, or from a checkpoint file."""
     services = build_services(arguments.workspace)
-    file = Path(arguments.job)
-    if file.is_file():
-        checkpoint = file.absolute()
-        job = services.jobs.get(checkpoint.parent.parent.name)
-    else:
-        job = services.jobs.get(arguments.job)
-        checkpoint, _step = newest_checkpoint(services, job.name)
-    steps = arguments.steps or int(job.folder.read_spec().settings.get("max_steps", 0))
-    plan = plan_resume(services, job, checkpoint, steps)
+    plan = _resume_plan(services, arguments.job, arguments.steps)
     if not plan.is_ok:
         return from_findings(plan.findings)
     started = services.jobs.start_train(plan.settings, plan.model_config, plan.dataset_config)
     return _started(services, started, wait=arguments.wait, quiet=arguments.json)
+
+
+def _resume_plan(services: Services, asked: str, steps: int | None) -> TrainPlan:
+    from sao_tui.services.start_plan import newest_checkpoint, plan_resume, plan_train
+
+    file = Path(asked)
+    job_folder = file.absolute().parent.parent
+    if file.is_file() and job_folder.parent != services.workspace.runs_folder:
+        changes = {"resume_from": str(file.absolute()), "base_weights": None}
+        return plan_train(services, changes | ({} if steps is None else {"max_steps": steps}))
+    job = services.jobs.get(job_folder.name if file.is_file() else asked)
+    checkpoint = file.absolute() if file.is_file() else newest_checkpoint(services, job.name)[0]
+    return plan_resume(services, job, checkpoint, steps or int(job.folder.read_spec().settings.get("max_steps", 0)))
 
 
 def start_encode(arguments: argparse.Namespace) -> Answer:

@@ -1,4 +1,4 @@
-"""Single fields of a workspace's configs by path: `train.max_steps`, `model.training.use_ema`, `dataset.random_crop`."""
+"""Single fields of the configs by path: `train.max_steps`, `model.training.use_ema`, `dataset.random_crop`."""
 
 from __future__ import annotations
 

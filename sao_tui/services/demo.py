@@ -94,7 +94,7 @@ def _write_configs(workspace: Workspace) -> None:
         diffusion["scheduler"]["config"]["warmup"] = FINE_TUNE_TRAINING["warmup"]
         write_json(workspace.model_config_file, config)
     if not workspace.dataset_config_file.exists():
-        write_json(workspace.dataset_config_file, dataset_config(workspace.dataset_folder))
+        write_json(workspace.dataset_config_file, dataset_config(workspace))
     if not workspace.train_config_file.exists():
         write_atomically(workspace.train_config_file, TRAIN_TOML.format(latents='# latents = "latents"').encode())
 

@@ -314,8 +314,7 @@ def _plan_start(file: Path, model_config: Mapping[str, Any], config_name: str) -
         raise StartError(
             "weights-wrapped",
             f"{file} is a training checkpoint, not base weights: none of its tensors would be loaded.",
-            f"Resume from it (`sao-tui train start --resume {file}`), "
-            f"or export it first (`sao-tui checkpoint export {file}`).",
+            f"Resume from it (`sao-tui train resume {file}`), or export it first (`sao-tui checkpoint export {file}`).",
         )
     if report.kind not in CORE_KINDS:
         raise StartError("weights-foreign", f"{file} cannot be trained: {report.message}", BASE_HINT)

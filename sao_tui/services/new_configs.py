@@ -40,7 +40,7 @@ def write_missing_configs(workspace: Workspace) -> list[Path]:
     written = []
     try:
         if not workspace.dataset_config_file.exists():
-            write_json(workspace.dataset_config_file, dataset_config(workspace.dataset_folder))
+            write_json(workspace.dataset_config_file, dataset_config(workspace))
             written.append(workspace.dataset_config_file)
         if not workspace.train_config_file.exists():
             write_atomically(workspace.train_config_file, TRAIN_TOML.encode())
@@ -56,8 +56,14 @@ def write_missing_configs(workspace: Workspace) -> list[Path]:
     return written
 
 
-def dataset_config(folder: Path) -> dict[str, Any]:
-    """Return upstream's dataset config for a folder of clips with captions in metadata.jsonl."""
+def dataset_config(workspace: Workspace) -> dict[str, Any]:
+    """Return upstream's dataset config for the workspace's clips with captions in metadata.jsonl.
+
+    Its path is relative to the workspace, so that a workspace may move; upstream's train.py is run from there.
+    """
+    folder = workspace.dataset_folder
+    if folder.is_relative_to(workspace.root):
+        folder = folder.relative_to(workspace.root)
     # Upstream tells folders apart by substring: the slash keeps `clips` from matching `clips2`.
     entry = {"id": "clips", "path": f"{folder}/", "custom_metadata_module": metadata_module_file}
     return {"dataset_type": "audio_dir", "datasets": [entry], "random_crop": True}
