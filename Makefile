@@ -28,7 +28,7 @@ audio: ## try again to add simpleaudio to the environment
 
 demo: $(READY) ## make the demo workspace and open the dashboard on it
 	@[ -e $(DEMO)/sao.toml ] || $(BIN)/sao-tui demo $(DEMO) --prepare-only
-	@$(BIN)/sao-tui $(DEMO)
+	@$(BIN)/sao-tui $(abspath $(DEMO))
 
 test: $(READY) ## run every test, the fast ones first
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs $(PYTEST_ARGS)

@@ -67,7 +67,7 @@ class SaoApp(App[None]):
         for theme in THEMES:
             self.register_theme(theme)
         wanted = services.workspace.settings.theme
-        self.theme = wanted if wanted in self.available_themes else DEFAULT_THEME
+        self._begin_with_theme(wanted if wanted in self.available_themes else DEFAULT_THEME)
         self._reading_status: Worker[None] | None = None
         self._failing_groups: set[str] = set()
         screens: dict[str, Callable[[], Screen[Any]]] = {
@@ -79,6 +79,12 @@ class SaoApp(App[None]):
         }
         for mode, build in screens.items():
             self.add_mode(mode, build)
+
+    def _begin_with_theme(self, name: str) -> None:
+        """Choose the theme without its watcher, which would parse every style sheet anew once it is read."""
+        self.set_reactive(App.theme, name)
+        self.set_class(self.current_theme.dark, "-dark-mode", update=False)
+        self.set_class(not self.current_theme.dark, "-light-mode", update=False)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Give every theme the variables our style sheets use."""

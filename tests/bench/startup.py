@@ -36,6 +36,8 @@ class Bare(App):
 Bare().run()
 """
 NUM_CLIPS = 40
+LEFT_OUT = ("NO_COLOR", "COLUMNS", "LINES", "PYTHONDONTWRITEBYTECODE")
+"""Variables that the program must not see; the last one would have it compiled at every start."""
 ANSWERS = ((b"\x1b[?2026$p", b"\x1b[?2026;2$y"), (b"\x1b[c", b"\x1b[?62;22c"), (b"\x1b[6n", b"\x1b[1;1R"))
 """What a modern terminal answers to the questions of a program that starts."""
 
@@ -72,7 +74,7 @@ def measure(argv: Sequence[str], marker: bytes, limit_seconds: float = 30.0) -> 
     begin = time.perf_counter()
     pid, descriptor = pty.fork()
     if pid == 0:
-        environment = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "COLUMNS", "LINES")}
+        environment = {key: value for key, value in os.environ.items() if key not in LEFT_OUT}
         os.execvpe(argv[0], list(argv), environment | {"TERM": "xterm-256color", "COLORTERM": "truecolor"})
     try:
         fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", 36, 120, 0, 0))

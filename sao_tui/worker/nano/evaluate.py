@@ -14,7 +14,7 @@ from sao_tui.core.sounds import hearing, synth
 from sao_tui.worker.nano.base import SECONDS_TOTAL
 
 STEPS = 24
-CFG_SCALE = 3.0
+CFG_SCALE = 4.0
 
 
 def evaluate(model_config: dict[str, Any], weights_file: Path, num_clips: int, seed: int) -> dict[str, Any]:
