@@ -25,14 +25,14 @@ Progress = Callable[[str, int, int], None]
 
 TRAIN_TOML = """\
 # One run of the demo: long enough to teach the nano model its new sound.
-max_steps = 320
+max_steps = 220
 batch_size = 16
 # Pre-encoded clips to train on; remove the line to encode on the fly.
 {latents}
 precision = "32-true"
 seed = 42
 num_workers = 0
-checkpoint_every = 160
+checkpoint_every = 110
 keep_checkpoints = 3
 gradient_clip = 1.0
 """
