@@ -55,7 +55,7 @@ def test_a_wrapped_checkpoint_offered_as_base_weights_is_refused(tmp_path: Path)
     assert error.finding_id == "weights-wrapped"
     assert str(file) in error.message
     assert "export" in error.hint
-    assert "--resume" in error.hint
+    assert "train resume" in error.hint
 
 
 def test_base_weights_offered_as_a_resume_point_are_refused(tmp_path: Path) -> None:
