@@ -1,6 +1,6 @@
 """Run the whole path at Stable Audio Open Small's real size, with random weights, on this machine's CPU.
 
-    make realsize            (11 GB in a temporary folder, 10 GB of memory, a quarter of an hour on 2 cores)
+    make realsize            (11 GB in a temporary folder, 10 GB of memory, five minutes on 2 idle cores)
 
 Every stage goes through the `sao-tui` command. Prints each stage's time and the peak memory of its largest
 process, compares counts with the published model's, and writes both into docs/performance.md.
@@ -94,7 +94,7 @@ class Run:
 
 
 def _watch_memory(stage: Stage, over: threading.Event) -> None:
-    while not over.wait(0.2):
+    while not over.wait(0.05):
         for peak in _peaks():
             stage.peak_rss_bytes = max(stage.peak_rss_bytes, peak)
 

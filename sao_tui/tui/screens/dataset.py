@@ -99,7 +99,7 @@ Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `
 
     def poll(self) -> None:
         """Look whether another program has changed captions, unless the last look still goes on."""
-        if self.is_current and _is_idle(self._watching) and _is_idle(self._scanning):
+        if self.is_on_top and _is_idle(self._watching) and _is_idle(self._scanning):
             self._watching = self._watch_captions()
 
     def show_target(self, target: str) -> None:
