@@ -15,6 +15,7 @@ from textual.widgets import Input
 
 from sao_tui.core.errors import SaoError
 from sao_tui.services.clips import ClipRow
+from sao_tui.tui.app import SaoApp
 from sao_tui.tui.widgets.caption_editor import CaptionEditor
 from sao_tui.tui.widgets.clip_detail import ClipDetail
 from sao_tui.tui.widgets.clip_table import ClipTable
@@ -291,12 +292,30 @@ async def test_typing_a_caption_never_runs_a_key_of_the_screen() -> None:
         assert services.clips.scans == 1
 
 
+def write_clip(path: Path) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(3200))
+
+
+async def test_a_clip_that_another_program_adds_appears_by_itself(tmp_path: Path) -> None:
+    services = real_workspace(tmp_path / "w")
+    write_clip(services.workspace.dataset_folder / "first.wav")
+    app = SaoApp(services, poll_seconds=30.0)
+    async with app.run_test(size=SMALL) as pilot:
+        await wait_for(pilot, lambda: "1 clip " in screen_text(app))
+        for number in range(50):  # The watch is armed some time after the first scan.
+            write_clip(services.workspace.dataset_folder / f"more-{number}.wav")
+            await pilot.pause(0.3)
+            if "more-" in screen_text(app):
+                break
+        assert "more-" in screen_text(app)
+
+
 async def test_a_caption_written_here_is_in_the_file_on_the_disk(tmp_path: Path) -> None:
     services = real_workspace(tmp_path / "w")
     folder = services.workspace.dataset_folder
-    with wave.open(str(folder / "kick [1].wav"), "wb") as file:
-        file.setparams((1, 2, 8000, 0, "NONE", ""))
-        file.writeframes(bytes(3200))
+    write_clip(folder / "kick [1].wav")
     (folder / "broken.wav").write_bytes(b"no audio")
     app = app_over(services)
     async with app.run_test(size=SMALL) as pilot:

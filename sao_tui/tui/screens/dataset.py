@@ -21,6 +21,7 @@ from sao_tui.tui.screens.dataset_messages import (
     CaptionsChanged,
     ClipFound,
     FilterRefused,
+    FolderChanged,
     IdsRead,
     PageRead,
     PeaksRead,
@@ -43,6 +44,12 @@ SETTLE_SECONDS = 0.15
 """How long keys must rest before a filter is applied or a waveform read."""
 FILTER_HINT = "words, uncaptioned:yes, unreadable:yes, folder:x, dur<2"
 SORTS = ("relpath", "seconds", "caption")
+HELP = """
+Every clip below the dataset folder, with the caption that the model is trained on. A caption shown as *saved*
+is on the disk. Clips that other programs add or remove are noticed; `r` reads the folder again where they are not.
+
+Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `dur>5`.
+"""
 
 
 class DatasetScreen(DatasetWorkers):
@@ -52,12 +59,7 @@ class DatasetScreen(DatasetWorkers):
     POLL_GROUPS = frozenset({"watch"})
     CSS_PATH = "dataset.tcss"
     AUTO_FOCUS = "ClipTable"
-    HELP = """
-Every clip below the dataset folder, with the caption that the model is trained on. A caption shown as *saved*
-is on the disk.
-
-Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `dur>5`.
-"""
+    HELP = HELP
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "next_uncaptioned", "Next uncaptioned", id="dataset.next", tooltip="Go to the next empty caption"),
         Binding("u", "history('undone')", "Undo", id="dataset.undo", tooltip="Take the last caption edit back"),
@@ -72,6 +74,7 @@ Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `
     _progress = ""
     _scanning: Worker[None] | None = None
     _watching: Worker[None] | None = None
+    _folder_watch: Worker[None] | None = None
     _reading_ids: Worker[None] | None = None
     _filter_timer: Timer | None = None
     _peaks_timer: Timer | None = None
@@ -109,8 +112,6 @@ Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `
     def _refresh_ids(self) -> None:
         self._reading_ids = self._read_ids(self._filter_text, self._sort)
 
-    # What the workers have told.
-
     @on(ScanProgressed)
     def _scan_goes_on(self, message: ScanProgressed) -> None:
         self._progress = f"reading {message.done}/{message.total}…" if message.total else f"reading {message.done}…"
@@ -122,6 +123,12 @@ Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `
     def _scan_ended(self, message: ScanEnded) -> None:
         self._progress = ""
         self._refresh_ids()
+        if self._folder_watch is None and self.poll_seconds is not None:
+            self._folder_watch = self._watch_folder()
+
+    @on(FolderChanged)
+    def _folder_changed(self) -> None:
+        self.action_rescan()
 
     @on(IdsRead)
     def _show_ids(self, message: IdsRead) -> None:
@@ -307,7 +314,7 @@ def summary_text(counts: ClipCounts | None, num_shown: int, filter_text: str, pr
     if filter_text:
         parts.append(f"{num_shown} match {one_line(filter_text)!r}")
     if counts is not None and counts.num_clips:
-        parts.append(f"{counts.num_clips} clips")
+        parts.append(f"{counts.num_clips} clip{'s' * (counts.num_clips != 1)}")
         parts.append(f"{counts.num_captioned} captioned")
         if counts.num_unreadable:
             parts.append(f"{counts.num_unreadable} unreadable")

@@ -33,6 +33,11 @@ class ScanEnded(Message):
 
 
 @dataclass
+class FolderChanged(Message):
+    """Another program has added, changed or removed clips."""
+
+
+@dataclass
 class IdsRead(Message):
     """Order and filter have given the rows to show."""
 

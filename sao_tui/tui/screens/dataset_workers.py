@@ -16,6 +16,7 @@ from sao_tui.tui.screens.dataset_messages import (
     CaptionsChanged,
     ClipFound,
     FilterRefused,
+    FolderChanged,
     IdsRead,
     PageRead,
     PeaksRead,
@@ -116,6 +117,17 @@ class DatasetWorkers(BaseScreen):
             captions.load()
             clips.set_captions(captions.all(), complete=True)
             self.post_message(CaptionsChanged("captions read again: another program wrote them", None, clips.counts()))
+
+    @work(thread=True, group="folder", exit_on_error=False)
+    def _watch_folder(self) -> None:
+        from sao_tui.services.watching import watch_folder
+
+        worker = get_current_worker()
+
+        def tell() -> None:
+            self.post_message(FolderChanged())
+
+        watch_folder(self.services.workspace.dataset_folder, tell, lambda: worker.is_cancelled)
 
     @work(thread=True, group="find", exclusive=True, exit_on_error=False)
     def _find_uncaptioned(self, ids: array[int], cursor: int) -> None:
