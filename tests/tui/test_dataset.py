@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.events import Key
 from textual.widgets import Input
 
 from sao_tui.core.errors import SaoError
@@ -310,6 +311,23 @@ async def test_a_clip_that_another_program_adds_appears_by_itself(tmp_path: Path
             if "more-" in screen_text(app):
                 break
         assert "more-" in screen_text(app)
+
+
+async def test_letters_typed_in_one_burst_with_enter_belong_to_the_caption() -> None:
+    services = FakeServices()
+    app = app_over(services)
+    async with app.run_test(size=SMALL) as pilot:
+        await settled(pilot)
+        for key in ("enter", *" unr"):
+            app.post_message(Key("space" if key == " " else key, None if key == "enter" else key))
+        await wait_for(pilot, lambda: bool(app.screen.query("#caption-input")))
+        await wait_for(pilot, lambda: app.screen.query_one("#caption-input", Input).value.endswith(" unr"))
+        assert services.clips.scans == 1
+        await pilot.press("escape")
+        await settled(pilot)
+        assert isinstance(app.focused, ClipTable)
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: bool(app.screen.query("#caption-input")))
 
 
 async def test_a_caption_written_here_is_in_the_file_on_the_disk(tmp_path: Path) -> None:

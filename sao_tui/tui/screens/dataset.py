@@ -126,10 +126,6 @@ class DatasetScreen(DatasetWorkers):
         if self._folder_watch is None and self.poll_seconds is not None:
             self._folder_watch = self._watch_folder()
 
-    @on(FolderChanged)
-    def _folder_changed(self) -> None:
-        self.action_rescan()
-
     @on(IdsRead)
     def _show_ids(self, message: IdsRead) -> None:
         self._counts = message.counts
@@ -221,7 +217,9 @@ class DatasetScreen(DatasetWorkers):
 
     @on(ClipTable.Opened)
     async def _edit_caption(self) -> None:
-        await self.query_one(CaptionEditor).edit()
+        editor = self.query_one(CaptionEditor)
+        await editor.edit()
+        self.query_one(ClipTable).hand_over(editor.type_in if editor.is_editing else None)
 
     @on(CaptionEditor.Submitted)
     def _caption_submitted(self, message: CaptionEditor.Submitted) -> None:
@@ -230,6 +228,7 @@ class DatasetScreen(DatasetWorkers):
 
     @on(CaptionEditor.Closed)
     def _caption_closed(self) -> None:
+        self.query_one(ClipTable).hand_over(None)
         self.query_one(ClipTable).focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -276,6 +275,7 @@ class DatasetScreen(DatasetWorkers):
             self._refresh_ids()
         await self._close_filter()
 
+    @on(FolderChanged)
     def action_rescan(self) -> None:
         """Read the folder again, unless that still goes on."""
         if _is_idle(self._scanning):

@@ -92,6 +92,12 @@ class CaptionEditor(Vertical):
         await self.mount(line, before="#caption-hint")
         line.focus()
 
+    def type_in(self, text: str) -> None:
+        """Write into the open line as if it had been typed there."""
+        from textual.widgets import Input
+
+        self.query_one("#caption-input", Input).insert_text_at_cursor(text)
+
     async def action_cancel(self) -> None:
         """Leave the caption as it was."""
         await self._close()

@@ -7,12 +7,13 @@ PagesWanted and drawn as dots until `put_page` brings them, so that no key waits
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
 from textual.binding import Binding, BindingType
+from textual.events import Key
 from textual.message import Message
 from textual.strip import Strip
 
@@ -71,6 +72,8 @@ class ClipTable(CursorView):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._pages = ClipPages()
+        self._typed_ahead: str | None = None
+        self._type_in: Callable[[str], None] | None = None
 
     @property
     def ids(self) -> array[int]:
@@ -141,6 +144,35 @@ class ClipTable(CursorView):
         row = self.current_row
         if row is not None:
             self.post_message(self.Opened(row))
+
+    def on_key(self, event: Key) -> None:
+        """Open at enter itself and keep what is typed right behind it.
+
+        Over a slow line keys come in bursts: waiting for the binding would give the caption's first letters to
+        the bindings of the screen, such as `u`.
+        """
+        if self._typed_ahead is not None:
+            event.stop()
+            event.prevent_default()
+            if event.is_printable and event.character:
+                self._keep(event.character)
+        elif event.key == "enter" and self.current_row is not None:
+            event.stop()
+            event.prevent_default()
+            self._typed_ahead = ""
+            self.action_open()
+
+    def hand_over(self, type_in: Callable[[str], None] | None) -> None:
+        """Give what was typed ahead, and what still comes, to the caption's line; None when that is closed."""
+        typed, self._typed_ahead, self._type_in = self._typed_ahead, None if type_in is None else "", type_in
+        if type_in is not None and typed:
+            type_in(typed)
+
+    def _keep(self, character: str) -> None:
+        if self._type_in is not None:
+            self._type_in(character)
+        else:
+            self._typed_ahead = (self._typed_ahead or "") + character
 
     def render_line(self, y: int) -> Strip:
         """Draw the header or one clip."""
