@@ -54,7 +54,9 @@ def _run_command(asked: list[str]) -> int:
 
 
 def _fail(message: str, hint: str) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    from sao_tui.cli.answer import harmless
+
+    print(f"error: {harmless(message)}", file=sys.stderr)
     if hint:
-        print(f"hint: {hint}", file=sys.stderr)
+        print(f"hint: {harmless(hint)}", file=sys.stderr)
     return 2

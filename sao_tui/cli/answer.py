@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from sao_tui.core.findings import Finding
 
 BAR_WIDTH = 28
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,16 @@ class Answer:
 
 def show(answer: Answer, *, as_json: bool) -> None:
     """Print an answer on stdout; clip names that are not UTF-8 come out escaped, not as a crash."""
-    text = json.dumps(answer.document, indent=2) if as_json else "\n".join(answer.lines)
+    text = json.dumps(answer.document, indent=2) if as_json else "\n".join(map(harmless, answer.lines))
     if text:
         encoding = sys.stdout.encoding or "utf-8"
         print(text.encode(encoding, "backslashreplace").decode(encoding))
     sys.stdout.flush()
+
+
+def harmless(text: str) -> str:
+    """Return text with control characters escaped: names and captions of others must not steer the terminal."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def from_findings(findings: Iterable[Finding], *, good: str = "Nothing to complain about.") -> Answer:
@@ -49,7 +57,7 @@ def from_findings(findings: Iterable[Finding], *, good: str = "Nothing to compla
 
 def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> list[str]:
     """Return rows in aligned columns below a header."""
-    everything = [header, *rows]
+    everything = [header, *([harmless(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in everything) for column in range(len(header))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in everything

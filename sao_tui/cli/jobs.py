@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sao_tui.cli.answer import Answer, ProgressBar, from_findings, table
+from sao_tui.cli.answer import Answer, ProgressBar, from_findings, harmless, table
 from sao_tui.core.errors import SaoError
 from sao_tui.services.bundle import Services, build_services
 
@@ -97,7 +97,7 @@ def follow(arguments: argparse.Namespace) -> Answer:
         ended = job.is_final
         while events := tail.read_new():
             for line in filter(None, map(log_line, events)):
-                print(line, file=sys.stderr if arguments.json else sys.stdout, flush=True)
+                print(harmless(line), file=sys.stderr if arguments.json else sys.stdout, flush=True)
         if ended:
             return _ended(job)
         time.sleep(FOLLOW_SECONDS)

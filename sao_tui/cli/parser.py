@@ -56,7 +56,8 @@ def with_default_command(arguments: list[str]) -> list[str]:
         return ["open", *options]
     first = rest[0]
     if first in COMMANDS:
-        return [*rest, *options]
+        between, rest = _leading_options(rest[1:])
+        return [first, *rest, *options, *between]
     if first in ("-h", "--help", "--version"):
         return rest
     looks_like_path = first.startswith(("-", ".", "/", "~")) or "/" in first or Path(first).is_dir()

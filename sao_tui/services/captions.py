@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sao_tui.core.errors import SaoError
 from sao_tui.core.files import write_atomically
-from sao_tui.services.captions_file import MetadataLines, lock_folder
+from sao_tui.services.captions_file import MetadataLines, is_unicode, lock_folder
 from sao_tui.services.workspace import Workspace
 
 _MAX_UNDO = 200
@@ -123,8 +123,13 @@ class CaptionStore:
 
         Raises:
             CaptionConflict: Another program changed one of them since; none is written.
-            SaoError: The file cannot be read or written; the old one stays.
+            SaoError: A text is not UTF-8, or the file cannot be read or written; the old one stays.
         """
+        for relpath, text in captions.items():
+            if not is_unicode(text):
+                raise SaoError(
+                    f"The caption of {relpath} is not UTF-8: {text!a}.", "Type it again in a UTF-8 terminal."
+                )
         with self._writing() as (lines, known):
             before: dict[str, str | None] = {}
             for relpath, text in captions.items():

@@ -151,6 +151,8 @@ class MetadataLines:
         text = record.get("text")
         if text is not None and not isinstance(text, str):
             raise self._bad_line(number, f"has a text that is no string: {text!r}")
+        if text and not is_unicode(text):
+            raise self._bad_line(number, f"has a text with half a character in it: {text!a}")
         return record
 
     def _bad_line(self, number: int, what: str) -> SaoError:
@@ -158,6 +160,15 @@ class MetadataLines:
             f"Line {number + 1} of {self._path} {what}.",
             f"Correct line {number + 1} in a text editor; captions are not written before.",
         )
+
+
+def is_unicode(text: str) -> bool:
+    """Return whether text holds whole characters only: no tokenizer and no index takes half of one."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def encode_record(record: dict[str, Any]) -> bytes:

@@ -254,3 +254,16 @@ def test_any_edits_read_back_as_given_and_undo_to_where_they_began(
     while store.undo() is not None:
         continue
     assert workspace.metadata_file.read_bytes() == before
+
+
+def test_half_a_character_is_refused_before_anything_is_written(workspace: Workspace) -> None:
+    write_lines(workspace, '{"audio_path": "a.wav", "text": "old"}')
+    with pytest.raises(SaoError, match=r"a\.wav is not UTF-8"):
+        CaptionStore(workspace).set("a.wav", "caf\udce9")
+    assert records(workspace) == [{"audio_path": "a.wav", "text": "old"}]
+
+
+def test_half_a_character_written_by_another_program_is_named_with_its_line(workspace: Workspace) -> None:
+    write_lines(workspace, '{"audio_path": "a.wav", "text": "fine"}', '{"audio_path": "b.wav", "text": "cut \\ud83d"}')
+    with pytest.raises(SaoError, match=r"Line 2 of .* half a character"):
+        CaptionStore(workspace).load()

@@ -146,3 +146,35 @@ def test_the_workspace_may_stand_before_the_command(demo: Path, capsys: pytest.C
     status, out, _ = run(capsys, "-w", demo, "--json", "dataset", "list", "--limit", 1)
     assert status == 0
     assert json.loads(out)["num_clips"] == 60
+
+
+def test_a_caption_that_is_not_utf_8_is_refused_and_harms_nothing(
+    demo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, err = run(capsys, "dataset", "caption", "warbles/warble-03.wav", "caf\udce9", "-w", demo)
+    assert status == 2
+    assert err.startswith("error: The caption of warbles/warble-03.wav is not UTF-8")
+    assert run(capsys, "dataset", "list", "-w", demo)[0] == 0
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_the_workspace_may_stand_before_between_and_behind(
+    place: int, demo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words: list[object] = ["dataset", "list"]
+    words[place:place] = ["-w", demo, "--json"]
+    status, out, _ = run(capsys, *words)
+    assert (status, json.loads(out)["num_clips"]) == (0, 60)
+
+
+def test_captions_of_others_cannot_steer_the_terminal(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "dataset", "caption", "warbles/warble-04.wav", "two\nlines \x1b[31mred", "-w", demo)
+    _, out, _ = run(capsys, "dataset", "list", "warble-04", "-w", demo)
+    assert r"two\nlines \x1b[31mred" in out
+    assert "\x1b" not in out
+
+
+def test_names_in_errors_cannot_steer_the_terminal(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, _, err = run(capsys, "dataset", "show", "\x1b[31mred", "-w", demo)
+    assert r"\x1b[31mred" in err
+    assert "\x1b" not in err
