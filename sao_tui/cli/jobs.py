@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -54,6 +55,8 @@ def _resume_plan(services: Services, asked: str, steps: int | None) -> TrainPlan
     if file.is_file() and job_folder.parent != services.workspace.runs_folder:
         changes = {"resume_from": str(file.absolute()), "base_weights": None}
         return plan_train(services, changes | ({} if steps is None else {"max_steps": steps}))
+    if not file.is_file() and (os.sep in asked or file.suffix == ".ckpt"):
+        raise SaoError(f"There is no checkpoint {asked}.", "See `sao-tui checkpoint list` for those there are.")
     job = services.jobs.get(job_folder.name if file.is_file() else asked)
     checkpoint = file.absolute() if file.is_file() else newest_checkpoint(services, job.name)[0]
     return plan_resume(services, job, checkpoint, steps or int(job.folder.read_spec().settings.get("max_steps", 0)))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from sao_tui.cli.answer import Answer, ProgressBar, table
@@ -59,7 +61,7 @@ def _listing(arguments: argparse.Namespace, *, of_runs: bool) -> Answer:
     rows = [row for row in list_files(open_workspace(arguments.workspace)) if bool(row.job) == of_runs]
     cells = [
         (
-            row.job or row.path.name,
+            _shortest(row.path),
             "" if row.step is None else str(row.step),
             row.kind,
             format_bytes(row.num_bytes),
@@ -69,5 +71,10 @@ def _listing(arguments: argparse.Namespace, *, of_runs: bool) -> Answer:
     ]
     documents: list[dict[str, Any]] = [{**asdict(row), "path": str(row.path)} for row in rows]
     empty = "No checkpoints yet: sao-tui train start" if of_runs else "models/ holds no weights."
-    header = ("run" if of_runs else "file", "step", "kind", "size", "what it is")
+    header = ("file", "step", "kind", "size", "what it is")
     return Answer({"checkpoints" if of_runs else "models": documents}, table(cells, header) if rows else [empty])
+
+
+def _shortest(path: Path) -> str:
+    """Return a path as it can be given to the next command."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

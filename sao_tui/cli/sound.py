@@ -6,6 +6,7 @@ import argparse
 import time
 
 from sao_tui.cli.answer import Answer, ProgressBar
+from sao_tui.core.errors import SaoError
 
 
 def generate(arguments: argparse.Namespace) -> Answer:
@@ -13,6 +14,8 @@ def generate(arguments: argparse.Namespace) -> Answer:
     from sao_tui.services.bundle import build_services
     from sao_tui.services.generation import GenerateRequest
 
+    if arguments.init_noise is not None and arguments.init_audio is None:
+        raise SaoError("--init-noise has no effect without --init-audio.", "Give both, or neither.")
     services, bar = build_services(arguments.workspace), ProgressBar(quiet=arguments.json)
     names = ("prompt", "negative_prompt", "count", "seconds", "steps", "cfg_scale", "sampler", "seed", "model")
     asked = {name: getattr(arguments, name) for name in (*names, "init_audio")}
@@ -37,10 +40,12 @@ def generate(arguments: argparse.Namespace) -> Answer:
 
 def play(arguments: argparse.Namespace) -> Answer:
     """Play a sound file to its end; exit status 1 when no player could."""
-    from sao_tui.services.playback import Playback
+    from sao_tui.services.playback import Playback, all_players
     from sao_tui.services.workspace import Workspace
 
-    playback = Playback(Workspace(arguments.workspace))
+    workspace = Workspace(arguments.workspace)
+    # A file can be played anywhere; a workspace only says with which player.
+    playback = Playback(workspace, None if workspace.settings_file.exists() else all_players())
     handle = playback.play(arguments.file.absolute())
     try:
         while playback.is_playing():

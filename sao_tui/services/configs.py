@@ -69,7 +69,7 @@ def read_json(path: Path) -> dict[str, Any]:
     text = _read_text(path)
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SaoError(f"{path} is not JSON: {error}.", "Correct the file where the message says.") from error
     if not isinstance(value, dict):
         raise SaoError(f"{path} holds no JSON object.", "A config begins with { and ends with }.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -191,7 +192,10 @@ class DatasetCheck:
             except UnreadableClipError as error:
                 broken.append((row.relpath, error.reason))
                 continue
-            if not audio.size or float(abs(audio).max()) < SILENCE:
+            loudest = float(abs(audio).max()) if audio.size else 0.0
+            if not math.isfinite(loudest):
+                broken.append((row.relpath, "it holds samples that are no numbers, which would make every loss NaN"))
+            elif loudest < SILENCE:
                 silent.append(row.relpath)
         self._report_unreadable(broken)
         self._report_silent(silent, heard, is_all=heard == len(usable))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sao_tui.core.errors import SaoError
 from sao_tui.core.files import write_json
+from sao_tui.services.generation_limits import NUM_SEEDS, check_request
 from sao_tui.services.generation_model import ModelChoice, choose_model
 from sao_tui.services.hashes import sha256_of_file, sha256_of_json
 from sao_tui.services.json_lines import JsonLinesProcess
@@ -28,11 +29,8 @@ Progress = Callable[[int, int, str], None]
 LOG_NAME = "generator.log"
 CANCEL_SECONDS = 5.0
 """Time that the worker gets to leave off before it is ended and started again."""
-NUM_SEEDS = 2**31
 ROUNDING_SECONDS = 0.05
 """Who asks for 11.9 s means the 11.888 s that the model has."""
-LEAST_INIT_NOISE = 0.12
-"""Below, the sampler's schedule would rise instead of fall."""
 
 
 @dataclass(frozen=True)
@@ -309,34 +307,11 @@ def _resolve(request: GenerateRequest, choice: ModelChoice) -> GenerateRequest:
         steps=defaults.steps if request.steps is None else request.steps,
         cfg_scale=defaults.cfg_scale if request.cfg_scale is None else request.cfg_scale,
         sampler=request.sampler or defaults.sampler,
-        seed=secrets.randbelow(NUM_SEEDS - request.count) if request.seed is None else request.seed,
+        seed=secrets.randbelow(max(1, NUM_SEEDS - request.count)) if request.seed is None else request.seed,
         init_audio=request.init_audio.absolute() if request.init_audio else None,
     )
-    _check(resolved, defaults.seconds)
+    check_request(resolved, defaults.seconds)
     return resolved
-
-
-def _check(request: GenerateRequest, longest_seconds: float) -> None:
-    """Refuse what upstream would fail at or silently get wrong."""
-    seconds, steps, seed = request.seconds or 0.0, request.steps or 0, request.seed or 0
-    if request.count < 1:
-        raise SaoError(f"{request.count} clips cannot be generated.", "Ask for at least one.")
-    if not 0 < seconds <= longest_seconds:
-        raise SaoError(
-            f"{seconds:g} s is not a length that the model can make.", f"Ask for up to {longest_seconds:.1f} s."
-        )
-    if steps < 1:
-        raise SaoError(f"{steps} steps are too few.", "Ask for at least one; the base model wants 50.")
-    if not 0 <= seed < 2 * NUM_SEEDS - request.count:
-        raise SaoError(f"{seed} is not a seed.", f"Choose one from 0 to {NUM_SEEDS - 1}, or none.")
-    if request.init_audio is not None:
-        if not request.init_audio.is_file():
-            raise SaoError(f"There is no file {request.init_audio}.", "Choose an audio file to begin with.")
-        if not LEAST_INIT_NOISE <= request.init_noise <= 1:
-            raise SaoError(
-                f"An init noise of {request.init_noise:g} is out of range.",
-                f"Choose a number from {LEAST_INIT_NOISE} to 1.",
-            )
 
 
 def _message(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,13 +61,13 @@ def plan_train(services: Services, changes: Mapping[str, Any] | None = None) -> 
     Raises:
         SaoError: A config or the settings cannot be read.
     """
-    from sao_tui.services.configs import load_train_settings
+    from sao_tui.services.configs import load_train_settings, read_json
 
     workspace = services.workspace
     settings = replace(load_train_settings(workspace.train_config_file), **(changes or {}))
     if settings.base_weights is None and settings.resume_from is None and workspace.base_weights is not None:
         settings = replace(settings, base_weights=str(workspace.base_weights))
-    model_config, dataset_config = _read_json(workspace.model_config_file), _read_json(workspace.dataset_config_file)
+    model_config, dataset_config = read_json(workspace.model_config_file), read_json(workspace.dataset_config_file)
     return _train_plan(services, settings, model_config, dataset_config)
 
 
@@ -91,6 +90,7 @@ def plan_encode(services: Services) -> EncodePlan:
     Raises:
         SaoError: A config cannot be read, or no base weights are set.
     """
+    from sao_tui.services.configs import read_json
     from sao_tui.services.doctor import check_before_start
 
     workspace = services.workspace
@@ -108,8 +108,8 @@ def plan_encode(services: Services) -> EncodePlan:
     gate = TrainSettings(base_weights=settings.base_weights, batch_size=1, text_encoder_home=settings.text_encoder_home)
     return EncodePlan(
         settings,
-        _read_json(workspace.model_config_file),
-        _read_json(workspace.dataset_config_file),
+        read_json(workspace.model_config_file),
+        read_json(workspace.dataset_config_file),
         tuple(check_before_start(workspace, gate)),
         _count_clips(services),
     )
@@ -125,7 +125,7 @@ def newest_checkpoint(services: Services, job_name: str) -> tuple[Path, int]:
 
     rows = [row for row in list_checkpoints(services.workspace) if row.job == job_name and row.whole]
     if not rows:
-        raise SaoError(f"{job_name} has no whole checkpoint to resume from.", "Start a new run with s.")
+        raise SaoError(f"{job_name} has no whole checkpoint to resume from.", "Start a new run.")
     newest = max(rows, key=lambda row: (row.step or 0, row.modified))
     return newest.path, newest.step or 0
 
@@ -169,13 +169,3 @@ def _count_clips(services: Services) -> int:
 
 def _count_latents(folder: Path) -> int:
     return sum(1 for _ in folder.rglob("*.npy")) if folder.is_dir() else 0
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SaoError(f"Cannot read {path}: {error}.", "See `sao-tui config check`.") from error
-    if not isinstance(value, dict):
-        raise SaoError(f"{path} is not a JSON object.", "See `sao-tui config check`.")
-    return value

@@ -78,8 +78,8 @@ class Server:
             reply("error", message=error.message, hint=error.hint)
         except Exception as error:  # the server stays up for the next request
             traceback.print_exc()
-            hint = OUT_OF_MEMORY_HINT if type(error).__name__ == "OutOfMemoryError" else "The generator's log has more."
-            reply("error", message=f"Generating failed: {type(error).__name__}: {error}", hint=hint)
+            message, hint = _in_words(error)
+            reply("error", message=message, hint=hint)
         finally:
             self._cancelled.discard(number)
 
@@ -176,6 +176,18 @@ def _load_model(path: Path, config: dict[str, Any]) -> Any:
     model = create_model(config)
     load_weights(model, unwrap(weights) if is_wrapped(weights) else weights, path, _log)
     return model.eval().requires_grad_(False)
+
+
+def _in_words(error: Exception) -> tuple[str, str]:
+    """Return what an unforeseen error means for the user, and what to do."""
+    if isinstance(error, ModuleNotFoundError):
+        return (
+            f"The worker's Python {sys.executable} does not have the module {error.name}.",
+            "Install `sao-tui[train]` into Python 3.10 or 3.11, or name its interpreter in sao.toml ([worker] python).",
+        )
+    is_memory = type(error).__name__ == "OutOfMemoryError"
+    hint = OUT_OF_MEMORY_HINT if is_memory else "Read .sao/generator.log in the workspace."
+    return f"Generating failed: {type(error).__name__}: {error}", hint
 
 
 def _log(message: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from sao_tui.core.errors import SaoError
+from sao_tui.core.weights import WeightsError, read_header
 from sao_tui.worker import upstream
 
 Weights = dict[str, torch.Tensor]
@@ -40,6 +41,17 @@ def create_model(model_config: dict[str, Any]) -> Any:
         ) from error
 
 
+def _what_is_wrong(path: Path) -> str:
+    """Return why torch cannot read a file: torch's own words name neither."""
+    try:
+        read_header(path)
+    except WeightsError as problem:
+        return str(problem)
+    except OSError as problem:
+        return f"cannot be read: {problem.strerror}"
+    return "cannot be read: it is damaged"
+
+
 def read_torch_file(path: Path, *, mapped: bool = True) -> dict[str, Any]:
     """Return what a torch file holds; nothing in it is executed.
 
@@ -60,7 +72,7 @@ def read_torch_file(path: Path, *, mapped: bool = True) -> dict[str, Any]:
         ) from error
     except (RuntimeError, OSError, EOFError, ValueError) as error:
         raise SaoError(
-            f"{path} cannot be read: it is cut off or not a torch file", "Download or copy it again."
+            f"{path} {_what_is_wrong(path)}", "Download or copy it again, or choose another file."
         ) from error
     if not isinstance(content, dict):
         raise SaoError(f"{path} holds no weights", "Choose a checkpoint.")

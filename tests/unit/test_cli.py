@@ -178,3 +178,58 @@ def test_names_in_errors_cannot_steer_the_terminal(demo: Path, capsys: pytest.Ca
     _, _, err = run(capsys, "dataset", "show", "\x1b[31mred", "-w", demo)
     assert r"\x1b[31mred" in err
     assert "\x1b" not in err
+
+
+def test_a_file_is_played_outside_of_a_workspace_too(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from sao_tui.services import playback
+
+    monkeypatch.setattr(playback, "all_players", lambda: [])
+    monkeypatch.chdir(tmp_path)
+    status, document = run_json(capsys, "play", demo / "dataset/warbles/warble-01.wav")
+    assert (status, document["player"], document["heard"]) == (1, "null", False)
+    assert "warble-01.wav" in document["message"]
+
+
+def test_init_noise_without_init_audio_is_not_passed_over(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = run(capsys, "generate", "--prompt", "x", "--init-noise", "0.5", "-w", demo)
+    assert status == 2
+    assert "--init-audio" in err
+
+
+def test_resuming_from_a_missing_file_does_not_look_for_a_job(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = run(capsys, "train", "resume", "runs/a/checkpoints/step=00000001.ckpt", "-w", demo)
+    assert status == 2
+    assert err.startswith("error: There is no checkpoint runs/a/checkpoints/step=00000001.ckpt.")
+
+
+@pytest.mark.parametrize(("field", "value"), [("seed", 2**32), ("max_steps", 10**12), ("num_workers", 100_000)])
+def test_numbers_that_no_run_can_have_are_refused(
+    field: str, value: int, demo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, err = run(capsys, "config", "set", f"train.{field}", value, "-w", demo)
+    assert status == 2
+    assert f"{field} must be at most" in err
+
+
+def test_a_listed_model_is_named_as_the_next_command_takes_it(
+    demo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(demo)
+    _, out, _ = run(capsys, "model", "list")
+    assert "models/base_model.safetensors" in out
+    assert str(demo) not in out
+
+
+def test_a_missing_config_is_named_in_words(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = demo / "configs" / "model_config.json"
+    kept = file.read_bytes()
+    file.unlink()
+    try:
+        status, _, err = run(capsys, "train", "start", "-w", demo)
+    finally:
+        file.write_bytes(kept)
+    assert status == 2
+    assert err.startswith(f"error: {file} does not exist.")
+    assert "Errno" not in err

@@ -165,6 +165,16 @@ def test_files_that_upstream_passes_over_are_named(workspace: Workspace) -> None
     assert (found.severity, "song.m4a" in found.message) == ("warning", True)
 
 
+def test_a_clip_whose_samples_are_no_numbers_stops_the_start(workspace: Workspace) -> None:
+    import soundfile
+
+    samples = np.full(8_000, np.nan, dtype=np.float32)
+    soundfile.write(workspace.dataset_folder / "nan.wav", samples, 8_000, subtype="FLOAT")
+    found = one(gate(workspace), "clip-unreadable")
+    assert (found.severity, found.where) == ("error", "nan.wav")
+    assert "no numbers" in found.message
+
+
 def test_silent_clips_are_named_and_only_silence_stops_the_start(workspace: Workspace) -> None:
     write_wav(workspace.dataset_folder / "1.wav", loud=False)
     found = one(gate(workspace), "clip-silent")

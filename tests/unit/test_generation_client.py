@@ -220,6 +220,11 @@ def test_the_worker_ends_with_the_process_that_started_it(bench: Bench, tmp_path
     "fields",
     [
         {"count": 0},
+        {"count": 10**12},
+        {"prompt": "caf\udce9"},
+        {"negative_prompt": "caf\udce9"},
+        {"cfg_scale": float("nan")},
+        {"steps": 10**10},
         {"seconds": 0.0},
         {"seconds": 3.0},
         {"steps": 0},

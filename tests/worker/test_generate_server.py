@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -112,6 +113,31 @@ def test_a_wrong_request_is_refused_in_one_sentence(server, request_, changes, w
     assert reply["event"] == "error"
     assert word is None or word in reply["message"]
     assert "Traceback" not in reply["message"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"PK\x03\x04" + bytes(1_000), "is cut short"),
+        (b"<html>please log in</html>", "is a web page"),
+        (pickle.dumps(os.system), "would run"),
+    ],
+)
+def test_a_file_that_is_no_model_is_described_in_words(server, request_, tmp_path, content, words) -> None:
+    file = tmp_path / "model.ckpt"
+    file.write_bytes(content)
+    (reply,) = [each for each in server.ask(**request_ | {"model": str(file)}) if each["event"] == "error"]
+    assert reply["message"].startswith(f"{file} {words}")
+
+
+def test_a_missing_module_is_not_a_riddle(server, request_, monkeypatch) -> None:
+    def fail(*_: object) -> None:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr(server, "_perform", fail)
+    (reply,) = server.ask(**request_)
+    assert reply["message"].endswith("does not have the module torch.")
+    assert "worker" in reply["hint"]
 
 
 def test_pingpong_is_the_sampler_of_an_arc_model_and_others_are_refused() -> None:

@@ -16,7 +16,7 @@ class TrainConfig(Part):
     """File the run starts from; sao.toml's when left out."""
     resume_from: str | None = None
     """Wrapped checkpoint that the run continues: steps, optimizer and EMA."""
-    max_steps: Steps = 1_000
+    max_steps: Annotated[int, Field(ge=1, le=1_000_000_000, json_schema_extra={"unit": "steps"})] = 1_000
     """Optimizer steps in all, those before a resume included."""
     batch_size: Annotated[int, Field(ge=1, json_schema_extra={"unit": "clips"})] = 8
     """Clips a batch; needs that many clips at least."""
@@ -24,9 +24,9 @@ class TrainConfig(Part):
     """Batches whose gradients make one step: a larger batch without its memory."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Number format; bf16-mixed halves activations on GPUs since Ampere."""
-    seed: NonNegative = 42
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 42
     """Same seed, config and data give the same losses."""
-    num_workers: Annotated[int, Field(ge=0, json_schema_extra={"unit": "processes"})] = 0
+    num_workers: Annotated[int, Field(ge=0, le=256, json_schema_extra={"unit": "processes"})] = 0
     """Loader processes; 0 loads in the worker itself."""
     checkpoint_every: Steps = 500
     """Steps between checkpoints; one is also written at the end and on stop."""
