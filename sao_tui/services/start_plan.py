@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,6 +136,7 @@ def _train_plan(
     from sao_tui.services.doctor import check_before_start
     from sao_tui.services.models import decide_start
 
+    _require_possible(settings)
     findings = list(check_before_start(services.workspace, settings))
     message = _try(lambda: decide_start(settings, model_config, services.workspace.root).message, findings)
     return TrainPlan(
@@ -147,6 +148,20 @@ def _train_plan(
         message,
         _count_latents(services.workspace.latents_folder),
     )
+
+
+def _require_possible(settings: TrainSettings) -> None:
+    """Hold changes for one run to the limits that train.toml has.
+
+    Raises:
+        SaoError: One is beyond them.
+    """
+    from sao_tui.services.configs import check_train_settings
+
+    given = {name: value for name, value in asdict(settings).items() if value is not None}
+    for finding in check_train_settings(given, "this run"):
+        if finding.severity == "error":
+            raise SaoError(finding.message, finding.fix)
 
 
 def _try(decide: Callable[[], str], findings: list[Finding]) -> str:

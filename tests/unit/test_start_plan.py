@@ -102,3 +102,9 @@ def test_the_newest_whole_checkpoint_is_the_one_to_resume_from(
 def test_a_run_without_a_checkpoint_cannot_be_resumed(services: Services) -> None:
     with pytest.raises(SaoError, match="no whole checkpoint"):
         newest_checkpoint(services, "a-train")
+
+
+@pytest.mark.parametrize("changes", [{"seed": -5}, {"seed": 2**32}, {"max_steps": 10**15}, {"batch_size": 0}])
+def test_changes_for_one_run_have_the_limits_of_the_file(services: Services, changes: dict[str, int]) -> None:
+    with pytest.raises(SaoError, match=f"this run: {next(iter(changes))} must be at"):
+        plan_train(services, changes)
