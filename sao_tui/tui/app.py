@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,6 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.worker import Worker
 
+from sao_tui.core.errors import SaoError
 from sao_tui.tui.base import BaseScreen, settle_worker, toast
 from sao_tui.tui.messages import GoTo, Status, StatusRead
 from sao_tui.tui.themes import DEFAULT_THEME, THEMES, VARIABLES
@@ -236,14 +238,25 @@ def run(root: Path) -> int:
     """Open the dashboard on the workspace at `root` and return the exit status.
 
     Raises:
-        SaoError: `root` is not a workspace.
+        SaoError: `root` is not a workspace, or there is no terminal.
     """
     from sao_tui.services.bundle import build_services
 
     services = build_services(root)
     try:
+        _require_terminal()
         app = SaoApp(services)
         app.run()
     finally:
         services.close()
     return app.return_code or 0
+
+
+def _require_terminal() -> None:
+    """Refuse to open where no key could ever close the dashboard again."""
+    for stream in (sys.__stdin__, sys.__stderr__):
+        if stream is None or not stream.isatty():
+            raise SaoError(
+                "The dashboard needs a terminal for its keys and its picture.",
+                "Run it in one (over SSH: ssh -t), or use the commands: sao-tui --help.",
+            )

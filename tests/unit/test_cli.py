@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -233,3 +235,11 @@ def test_a_missing_config_is_named_in_words(demo: Path, capsys: pytest.CaptureFi
     assert status == 2
     assert err.startswith(f"error: {file} does not exist.")
     assert "Errno" not in err
+
+
+def test_without_a_terminal_the_dashboard_says_so_instead_of_waiting_for_keys(demo: Path) -> None:
+    command = [sys.executable, "-m", "sao_tui", str(demo)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: The dashboard needs a terminal")
