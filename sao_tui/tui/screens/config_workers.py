@@ -64,10 +64,14 @@ class ConfigWorkers(BaseScreen):
             self.post_message(Checked(findings, errors, show))
 
     @work(thread=True, group="save", exclusive=True, exit_on_error=False)
-    def _save(self, documents: list[Document], values: Mapping[str, Any]) -> None:
+    def _save(self, changes: Mapping[str, Any]) -> None:
         saved = []
+        # Read again: what another dashboard or an editor has written meanwhile stays.
+        documents, problems = read_documents(self.services.workspace)
+        if problems and changes:
+            raise SaoError(f"Not written. {problems[0].message}", problems[0].hint)
         for document in documents:
-            raw = document.changed(values)
+            raw = document.changed({**document.values(), **changes})
             if raw != document.raw:
                 document.save(raw)
                 saved.append(document.path.name)
