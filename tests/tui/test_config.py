@@ -15,7 +15,7 @@ from sao_tui.services.workspace import init_workspace
 from sao_tui.tui.app import SaoApp
 from sao_tui.tui.screens.config_documents import parse_value
 from sao_tui.tui.widgets.config_form import ConfigForm, FormField, show_value
-from tests.tui.helpers import SMALL, app_over, real_workspace, screen_text, settled, wait_for
+from tests.tui.helpers import LARGE, SMALL, app_over, real_workspace, screen_text, settled, wait_for
 
 pytestmark = pytest.mark.tui
 
@@ -282,6 +282,19 @@ async def test_missing_configs_are_made_by_a_key(tmp_path: Path) -> None:
         await settled(pilot)
         assert services.workspace.train_config_file.exists()
         assert "max steps" in screen_text(app)
+
+
+async def test_a_model_config_that_cannot_be_made_says_what_it_is_made_from(tmp_path: Path) -> None:
+    services = real_workspace(tmp_path / "w")
+    services.workspace.model_config_file.unlink()
+    (services.workspace.models_folder / "base_model_config.json").unlink()
+    app = app_over(services)
+    async with app.run_test(size=LARGE, notifications=True) as pilot:
+        await opened(pilot)
+        app.clear_notifications()
+        await pilot.press("m")
+        await wait_for(pilot, lambda: "Put base_model_config.json" in screen_text(app))
+        assert "no config is missing" not in screen_text(app)
 
 
 async def test_another_screen_can_ask_for_a_field(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ fine-tune leaves alone are folded: enter on one unfolds it.
         self.query_one("#empty", Static).update(problems_text(message.problems))
         if fields:
             for problem in message.problems:
-                self.toast(problem.message, f"{problem.hint} m makes the configs that are missing.", severity="warning")
+                self.toast(problem.message, problem.hint, severity="warning")
         self._show_files()
         self._check_soon()
 

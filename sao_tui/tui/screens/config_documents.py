@@ -107,6 +107,7 @@ def field_path(key: str) -> str:
 def read_documents(workspace: Workspace) -> tuple[list[Document], list[SaoError]]:
     """Read the configs of a workspace; those that cannot be read are left out, with the reason."""
     from sao_tui.services.configs import KINDS, read_json, read_toml
+    from sao_tui.services.new_configs import missing_model_config
 
     files: dict[ConfigKind, Path] = {
         "train": workspace.train_config_file,
@@ -119,7 +120,10 @@ def read_documents(workspace: Workspace) -> tuple[list[Document], list[SaoError]
             raw = read_toml(files[kind]) if kind == "train" else read_json(files[kind])
             documents.append(Document(kind, files[kind], raw, _fields(kind, raw)))
         except SaoError as error:
-            errors.append(error)
+            missing = missing_model_config(workspace) if kind == "model" else None
+            if missing is None and not files[kind].exists():
+                missing = SaoError(error.message, "Press m to make it, or correct its path in sao.toml.")
+            errors.append(missing or error)
     return documents, errors
 
 

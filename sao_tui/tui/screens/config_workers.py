@@ -79,8 +79,12 @@ class ConfigWorkers(BaseScreen):
 
     @work(thread=True, group="save", exclusive=True, exit_on_error=False)
     def _make_missing(self) -> None:
-        from sao_tui.services.new_configs import write_missing_configs
+        from sao_tui.services.new_configs import missing_model_config, write_missing_configs
 
         made = write_missing_configs(self.services.workspace)
         names = ", ".join(path.name for path in made)
-        self.post_message(Saved(f"made {names}" if names else "no config is missing"))
+        missing = missing_model_config(self.services.workspace)
+        if names or not missing:
+            self.post_message(Saved(f"made {names}" if names else "no config is missing"))
+        elif missing:
+            raise missing
