@@ -10,11 +10,16 @@ from sao_tui.services.workspace import Workspace, open_workspace
 
 def new(arguments: argparse.Namespace) -> Answer:
     """Write the configs that are missing."""
-    from sao_tui.services.new_configs import write_missing_configs
+    from sao_tui.services.new_configs import missing_model_config, write_missing_configs
 
-    written = write_missing_configs(open_workspace(arguments.workspace))
-    lines = [f"Wrote {path}" for path in written] or ["All configs are there already."]
-    return Answer({"written": [str(path) for path in written]}, lines)
+    workspace = open_workspace(arguments.workspace)
+    written = write_missing_configs(workspace)
+    lines = [f"Wrote {path}" for path in written]
+    if missing := missing_model_config(workspace):
+        lines += [missing.message, missing.hint]
+    return Answer(
+        {"written": [str(path) for path in written]}, lines or ["All configs are there already."], ok=not missing
+    )
 
 
 def check(arguments: argparse.Namespace) -> Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
@@ -240,7 +241,9 @@ def _write(
     except (OSError, WeightsError) as error:
         raise _write_error(file, target, error) from error
     finally:
-        part.unlink(missing_ok=True)
+        # A folder that cannot be written refuses this as well, even where there is nothing to remove.
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
     return total
 
 
@@ -256,7 +259,7 @@ def _write_error(file: Path, target: Path, error: OSError | WeightsError) -> Sao
         return SaoError(f"{file.name} {error.message}.", "Export an older checkpoint of the run.")
     return SaoError(
         f"{file.name} could not be exported to {target}: {error.strerror}.",
-        "Free some space, or give an output on another disk.",
+        "Check the folder's permissions and free some space, or give an output elsewhere.",
     )
 
 

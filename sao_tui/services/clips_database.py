@@ -137,7 +137,7 @@ class ClipsDatabase:
     def _damaged(self, error: Exception) -> SaoError:
         return SaoError(
             f"The clip index {self._path} cannot be used: {error}.",
-            f"It is only a cache: delete {self._path.parent} and scan again; check the space on its disk.",
+            f"Check permissions and space of its disk. It is only a cache: {self._path.parent} may be deleted.",
         )
 
 

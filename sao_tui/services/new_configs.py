@@ -56,6 +56,16 @@ def write_missing_configs(workspace: Workspace) -> list[Path]:
     return written
 
 
+def missing_model_config(workspace: Workspace) -> SaoError | None:
+    """Return what to do about a model config that is not there, None where it is."""
+    if workspace.model_config_file.exists():
+        return None
+    hint = "Run `sao-tui config new`, or press m on the Config screen (2)."
+    if not (workspace.models_folder / BASE_CONFIG_NAME).exists():
+        hint = f"Put {BASE_CONFIG_NAME} into models/ first. {hint}"
+    return SaoError(f"{workspace.model_config_file} does not exist.", hint)
+
+
 def dataset_config(workspace: Workspace) -> dict[str, Any]:
     """Return upstream's dataset config for the workspace's clips with captions in metadata.jsonl.
 

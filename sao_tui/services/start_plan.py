@@ -14,6 +14,7 @@ from sao_tui.core.settings import EncodeSettings, TrainSettings
 if TYPE_CHECKING:
     from sao_tui.services.bundle import Services
     from sao_tui.services.jobs import JobView
+    from sao_tui.services.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def plan_train(services: Services, changes: Mapping[str, Any] | None = None) -> 
     settings = replace(load_train_settings(workspace.train_config_file), **(changes or {}))
     if settings.base_weights is None and settings.resume_from is None and workspace.base_weights is not None:
         settings = replace(settings, base_weights=str(workspace.base_weights))
-    model_config, dataset_config = read_json(workspace.model_config_file), read_json(workspace.dataset_config_file)
+    model_config, dataset_config = _read_configs(workspace)
     return _train_plan(services, settings, model_config, dataset_config)
 
 
@@ -106,13 +107,9 @@ def plan_encode(services: Services) -> EncodePlan:
         text_encoder_home=str(home) if home else None,
     )
     gate = TrainSettings(base_weights=settings.base_weights, batch_size=1, text_encoder_home=settings.text_encoder_home)
-    return EncodePlan(
-        settings,
-        read_json(workspace.model_config_file),
-        read_json(workspace.dataset_config_file),
-        tuple(check_before_start(workspace, gate)),
-        _count_clips(services),
-    )
+    model_config, dataset_config = _read_configs(workspace)
+    findings = tuple(check_before_start(workspace, gate))
+    return EncodePlan(settings, model_config, dataset_config, findings, _count_clips(services))
 
 
 def newest_checkpoint(services: Services, job_name: str) -> tuple[Path, int]:
@@ -184,3 +181,12 @@ def _count_clips(services: Services) -> int:
 
 def _count_latents(folder: Path) -> int:
     return sum(1 for _ in folder.rglob("*.npy")) if folder.is_dir() else 0
+
+
+def _read_configs(workspace: Workspace) -> tuple[dict[str, Any], dict[str, Any]]:
+    from sao_tui.services.configs import read_json
+    from sao_tui.services.new_configs import missing_model_config
+
+    if missing := missing_model_config(workspace):
+        raise missing
+    return read_json(workspace.model_config_file), read_json(workspace.dataset_config_file)

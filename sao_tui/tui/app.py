@@ -16,6 +16,7 @@ from textual.worker import Worker
 from sao_tui.core.errors import SaoError
 from sao_tui.tui.base import BaseScreen, settle_worker, toast
 from sao_tui.tui.messages import GoTo, Status, StatusRead
+from sao_tui.tui.text import unwritten_text
 from sao_tui.tui.themes import DEFAULT_THEME, THEMES, VARIABLES
 from sao_tui.tui.widgets.status_line import TABS
 
@@ -63,6 +64,8 @@ class SaoApp(App[None]):
         self.services = services
         self.poll_seconds = poll_seconds
         self.status = Status()
+        self.num_unwritten = 0
+        """Fields of the config screen whose value is not on the disk."""
         self.playing: Path | None = None
         """File of the last player started from any screen."""
         self.animation_level = "none"
@@ -199,21 +202,27 @@ class SaoApp(App[None]):
             await self.action_quit()
 
     async def action_quit(self) -> None:
-        """Leave the dashboard; while a job runs, say first that it goes on."""
+        """Leave the dashboard; say first what is not written, and that a running job goes on."""
         job = self.status.job
-        if not job or len(self.screen_stack) > 1:
+        if not (job or self.num_unwritten) or len(self.screen_stack) > 1:
             self.exit()
             return
 
         def settle(answer: str | None) -> None:
             if answer == "quit":
-                self.exit(message=f"{job} goes on. Open the dashboard again to watch it, or stop it there.")
+                goes_on = f"{job} goes on. Open the dashboard again to watch it, or stop it there."
+                self.exit(message=goes_on if job else None)
 
         from sao_tui.tui.dialogs import Choice, ChoiceDialog
 
-        text = f"{job} is {self.status.job_state}. It goes on without the dashboard, also when this connection ends."
-        choices = [Choice("q", "quit, the job goes on", "quit"), Choice("n", "stay", "stay")]
-        self.push_screen(ChoiceDialog("Leave the dashboard?", text, choices), settle)
+        parts = []
+        if self.num_unwritten:
+            parts.append(f"{unwritten_text(self.num_unwritten)} Leaving now loses that; w on the config screen writes.")
+        if job:
+            state = self.status.job_state
+            parts.append(f"{job} is {state}. It goes on without the dashboard, also when this connection ends.")
+        choices = [Choice("q", "quit, the job goes on" if job else "quit", "quit"), Choice("n", "stay", "stay")]
+        self.push_screen(ChoiceDialog("Leave the dashboard?", "\n\n".join(parts), choices), settle)
 
     def handle_bindings_clash(self, clashed_bindings: set[Binding], node: DOMNode) -> None:
         """Say once that a key of the user's settings takes another's place."""

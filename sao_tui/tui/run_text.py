@@ -25,7 +25,7 @@ _NARROW = 60
 
 def run_lines(job: JobView, history: RunHistory, width: int) -> list[Line]:
     """Return state, progress and newest numbers: a column, or a few long lines where there is the width."""
-    numbers = _train_numbers(history) if job.kind == "train" else []
+    numbers = _train_numbers(history, is_final=job.is_final) if job.kind == "train" else []
     lines = [_state_line(job), *_reason_lines(job, width), _progress_line(job, history, width)]
     if width < _NARROW:
         return [*lines, *([(f"{label:<{_LABEL_WIDTH}}", "label"), (value, part)] for label, value, part in numbers)]
@@ -109,14 +109,14 @@ def _progress_line(job: JobView, history: RunHistory, width: int) -> Line:
     return [(bar(done / total, max(4, min(24, width - len(text)))), "bar"), (text, "value")]
 
 
-def _train_numbers(history: RunHistory) -> list[tuple[str, str, str]]:
+def _train_numbers(history: RunHistory, *, is_final: bool) -> list[tuple[str, str, str]]:
     """Return (label, value, part) of everything measured."""
     metric = history.metric
     loss = metric.get("loss")
     is_broken = isinstance(loss, float) and not math.isfinite(loss)
     smoothed = history.loss.last_smoothed
     loss_text = _number(loss, "{:.4f}") + ("" if math.isnan(smoothed) else f" (smooth {smoothed:.4f})")
-    eta, wait = history.eta_seconds, history.data_wait_share
+    eta, wait = None if is_final else history.eta_seconds, history.data_wait_share
     return [
         ("loss", f"{loss}: no longer a number" if is_broken else loss_text, "bad" if is_broken else "value"),
         ("lr", _number(metric.get("lr"), "{:.3g}"), ""),

@@ -12,6 +12,15 @@ def one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " if letter.isspace() else "�" for letter in text)
 
 
+def unwritten_text(num_fields: int) -> str:
+    """Say how much of the configs is only on the screen."""
+    return (
+        "1 changed config field is not written."
+        if num_fields == 1
+        else f"{num_fields} changed config fields are not written."
+    )
+
+
 def fit(text: str, width: int, *, from_end: bool = False) -> str:
     """Return `text` padded or cut to `width` cells; `from_end` keeps the end, as suits paths."""
     text = one_line(text)

@@ -15,7 +15,7 @@ from sao_tui.services.workspace import init_workspace
 from sao_tui.tui.app import SaoApp
 from sao_tui.tui.screens.config_documents import parse_value
 from sao_tui.tui.widgets.config_form import ConfigForm, FormField, show_value
-from tests.tui.helpers import SMALL, app_over, real_workspace, screen_text, settled, wait_for
+from tests.tui.helpers import LARGE, SMALL, app_over, real_workspace, screen_text, settled, wait_for
 
 pytestmark = pytest.mark.tui
 
@@ -65,6 +65,78 @@ async def test_a_change_is_marked_and_written_with_the_comments_kept(tmp_path: P
         assert form.changed_keys == []
 
 
+async def test_a_save_keeps_what_another_program_has_written_meanwhile(tmp_path: Path) -> None:
+    services = real_workspace(tmp_path / "w")
+    file = services.workspace.train_config_file
+    app = app_over(services)
+    async with app.run_test(size=SMALL) as pilot:
+        form = await opened(pilot)
+        file.write_text(file.read_text().replace("batch_size = 8", "batch_size = 4"))
+        form.move_to("train:max_steps")
+        await type_over(pilot, "77")
+        await pilot.press("enter", "w")
+        await settled(pilot)
+        settings = load_train_settings(file)
+        assert (settings.max_steps, settings.batch_size) == (77, 4)
+        assert form.value("train:batch_size") == 4
+
+
+async def test_a_file_that_was_broken_meanwhile_takes_no_changes(tmp_path: Path) -> None:
+    services = real_workspace(tmp_path / "w")
+    app = app_over(services)
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        form = await opened(pilot)
+        services.workspace.train_config_file.write_text("max_steps = = 3\n")
+        form.move_to("train:max_steps")
+        await type_over(pilot, "77")
+        await pilot.press("enter", "w")
+        await wait_for(pilot, lambda: "Not written." in screen_text(app))
+        assert form.value("train:max_steps") == 77
+
+
+async def test_coming_back_shows_what_was_written_meanwhile_and_keeps_changes(tmp_path: Path) -> None:
+    services = real_workspace(tmp_path / "w")
+    file = services.workspace.train_config_file
+    app = app_over(services)
+    async with app.run_test(size=SMALL) as pilot:
+        form = await opened(pilot)
+        file.write_text(file.read_text().replace("batch_size = 8", "batch_size = 4"))
+        await pilot.press("1", "2")
+        await settled(pilot)
+        assert form.value("train:batch_size") == 4
+        form.move_to("train:max_steps")
+        await type_over(pilot, "77")
+        await pilot.press("enter", "1", "2")
+        await settled(pilot)
+        assert form.value("train:max_steps") == 77
+
+
+async def test_leaving_with_changes_that_are_not_written_asks_first(tmp_path: Path) -> None:
+    app = app_over(real_workspace(tmp_path / "w"))
+    async with app.run_test(size=SMALL) as pilot:
+        form = await opened(pilot)
+        form.move_to("train:max_steps")
+        await type_over(pilot, "77")
+        await pilot.press("enter", "3", "q")
+        await settled(pilot)
+        assert "1 changed config field is not written." in screen_text(app)
+        assert app.return_code is None
+        await pilot.press("escape", "2", "w")
+        await settled(pilot)
+        await pilot.press("q")
+        await settled(pilot)
+        assert app.return_code == 0
+
+
+async def test_a_help_text_that_is_cut_says_so_beside_the_scrollbar(tmp_path: Path) -> None:
+    app = app_over(real_workspace(tmp_path / "w"))
+    async with app.run_test(size=SMALL) as pilot:
+        form = await opened(pilot)
+        line = form.render_line(4).text
+        assert line.rstrip().endswith("…")
+        assert len(line) == form.scrollable_content_region.width < form.size.width + 1
+
+
 async def test_a_field_of_the_model_config_is_written_and_nothing_else_changes(tmp_path: Path) -> None:
     services = real_workspace(tmp_path / "w")
     file = services.workspace.model_config_file
@@ -89,7 +161,8 @@ async def test_what_is_typed_is_checked_at_once(tmp_path: Path) -> None:
         form.move_to("train:batch_size")
         await type_over(pilot, "x")
         await settled(pilot)
-        assert "This must be a whole number." in screen_text(app)
+        assert "This must be a whole number.  escape leaves it as it was" in screen_text(app)
+        assert screen_text(app).splitlines()[-1].strip() == "esc Leave"
         await pilot.press("backspace", "0")
         await wait_for(pilot, lambda: bool(form.error("train:batch_size")))
         assert form.error("train:batch_size") in screen_text(app).replace("\n", " ") or "batch" in screen_text(app)
@@ -209,6 +282,19 @@ async def test_missing_configs_are_made_by_a_key(tmp_path: Path) -> None:
         await settled(pilot)
         assert services.workspace.train_config_file.exists()
         assert "max steps" in screen_text(app)
+
+
+async def test_a_model_config_that_cannot_be_made_says_what_it_is_made_from(tmp_path: Path) -> None:
+    services = real_workspace(tmp_path / "w")
+    services.workspace.model_config_file.unlink()
+    (services.workspace.models_folder / "base_model_config.json").unlink()
+    app = app_over(services)
+    async with app.run_test(size=LARGE, notifications=True) as pilot:
+        await opened(pilot)
+        app.clear_notifications()
+        await pilot.press("m")
+        await wait_for(pilot, lambda: "Put base_model_config.json" in screen_text(app))
+        assert "no config is missing" not in screen_text(app)
 
 
 async def test_another_screen_can_ask_for_a_field(tmp_path: Path) -> None:

@@ -38,6 +38,21 @@ async def test_the_table_and_the_clip_under_the_cursor_are_shown() -> None:
         assert "2.50 s · 44100 Hz · stereo" in text
 
 
+async def test_a_scan_that_fails_is_not_said_to_go_on() -> None:
+    class BrokenClips(FakeClips):
+        def scan(self, *args: Any, **kwargs: Any) -> Any:
+            raise SaoError("Line 3 of metadata.jsonl is not JSON.", "Correct it.")
+
+    services = FakeServices()
+    services.clips = BrokenClips(clip_rows())
+    app = app_over(services)
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        await wait_for(pilot, lambda: "Line 3 of metadata.jsonl" in screen_text(app))
+        await settled(pilot)
+        assert "reading" not in screen_text(app)
+        assert "60 clips" in screen_text(app)
+
+
 async def test_the_first_frame_comes_before_the_folder_is_read() -> None:
     gate = threading.Event()
 

@@ -218,6 +218,15 @@ async def test_a_confirmed_start_starts_and_is_shown(services: FakeServices, pla
     assert "20261122-120001-train" in text
 
 
+async def test_a_start_says_which_changes_it_is_without(services: FakeServices, plans: dict[str, Any]) -> None:
+    async def start(app: SaoApp, pilot: Any) -> None:
+        app.num_unwritten = 2
+        await pilot.press("s")
+
+    text = await drive(services, "3", then=start)
+    assert "2 changed config fields are not written." in text
+
+
 async def test_escape_starts_nothing(services: FakeServices, plans: dict[str, Any]) -> None:
     await drive(services, "3", "s", "escape")
     assert asked(services) == []
@@ -315,6 +324,15 @@ async def test_a_run_that_still_goes_on_is_not_resumed(services: FakeServices, t
 async def test_the_chart_s_keys_say_what_they_did(services: FakeServices, tmp_path: Path) -> None:
     services.jobs.views = [make_run(tmp_path, "a-train", step=437)]
     assert "loss, logarithmic, newest 1/2" in await drive(services, "3", "l", "z")
+    assert "every step has its own dot already" in await drive(services, "3", *["z"] * 9)
+    assert "all steps are shown" in await drive(services, "3", "Z")
+
+
+async def test_a_run_that_has_ended_has_no_time_to_go(services: FakeServices, tmp_path: Path) -> None:
+    services.jobs.views = [make_run(tmp_path, "a-train", step=40)]
+    assert "ETA -" not in await drive(services, "3")
+    services.jobs.views = [make_run(tmp_path, "b-train", "stopped", step=40)]
+    assert "ETA -" in await drive(services, "3")
 
 
 async def test_the_numbers_stand_below_each_other_where_there_is_room(services: FakeServices, tmp_path: Path) -> None:

@@ -52,6 +52,16 @@ def noisy(first: int, last: int) -> Iterator[tuple[int, float]]:
             yield step, value
 
 
+@pytest.mark.parametrize("height", [3, 4, 5, 6])
+async def test_a_chart_without_room_says_nothing_twice(height: int) -> None:
+    chart = LossChart(empty_text="no step yet")
+    chart.styles.border = ("round", "white")
+    app = WidgetApp(chart)
+    async with app.run_test(size=(60, height)) as pilot:
+        await pilot.pause()
+        assert "\n".join(screen_lines(app)).count("no ste") <= 1
+
+
 def record_refreshes(chart: LossChart, monkeypatch: pytest.MonkeyPatch) -> list[Region | None]:
     """Note what is drawn anew; None is a whole widget."""
     regions: list[Region | None] = []

@@ -88,6 +88,15 @@ def test_a_file_outside_a_workspace_is_exported_beside_itself(tmp_path: Path) ->
     assert report.config is None
 
 
+def test_a_folder_that_cannot_be_written_is_named(workspace: Workspace) -> None:
+    file = add_run(workspace)
+    output = workspace.root / "file" / "x.safetensors"
+    output.parent.write_text("no folder")
+    with pytest.raises(SaoError, match="could not be exported") as caught:
+        checkpoints.export(file, output)
+    assert "permissions" in caught.value.hint
+
+
 def test_progress_ends_at_all_bytes_written_and_compared(workspace: Workspace) -> None:
     seen: list[tuple[int, int]] = []
     checkpoints.export(add_run(workspace), progress=lambda done, total: seen.append((done, total)))

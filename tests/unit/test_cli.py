@@ -132,6 +132,16 @@ def test_init_makes_a_workspace_that_says_what_is_next(tmp_path: Path, capsys: p
     assert (tmp_path / "mine" / "configs" / "dataset_config.json").exists()
 
 
+def test_configs_that_cannot_be_made_are_not_said_to_be_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, "init", tmp_path / "mine")
+    status, out, _ = run(capsys, "config", "new", "-w", tmp_path / "mine")
+    assert status == 1
+    assert "model_config.json does not exist." in out
+    assert "Put base_model_config.json into models/ first." in out
+
+
 def test_showing_a_run_when_there_is_none_says_how_to_start(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = run(capsys, "train", "show", "-w", demo)
     assert status == 2

@@ -74,6 +74,14 @@ def test_a_config_that_is_no_json_is_named(services: Services) -> None:
         plan_train(services)
 
 
+def test_a_model_config_that_is_missing_says_how_it_is_made(services: Services) -> None:
+    services.workspace.model_config_file.unlink()
+    with pytest.raises(SaoError, match="does not exist") as caught:
+        plan_train(services)
+    assert "sao-tui config new" in caught.value.hint
+    assert "Errno" not in caught.value.message
+
+
 def test_a_resumed_run_keeps_its_own_configs_and_settings(services: Services, tmp_path: Path) -> None:
     job: JobView = make_run(tmp_path, "a-train", "stopped", step=3)
     spec = json.loads(job.folder.job_file.read_text())

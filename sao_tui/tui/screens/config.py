@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.content import Content
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from sao_tui.core.findings import is_ok
-from sao_tui.tui.screens.config_documents import Document, field_path, files_text, findings_text, parse_value
+from sao_tui.tui.screens.config_documents import (
+    Document,
+    error_text,
+    field_path,
+    field_texts,
+    files_text,
+    findings_text,
+    model_json,
+    parse_value,
+    problems_text,
+)
 from sao_tui.tui.screens.config_workers import Checked, ConfigWorkers, DocumentsRead, Saved
 from sao_tui.tui.widgets.config_form import ConfigForm, FormField, show_value
 
@@ -47,6 +55,7 @@ fine-tune leaves alone are folded: enter on one unfolds it.
     ]
 
     _documents: list[Document]
+    _is_read = False
     _edited: FormField | None = None
     _typing_error = ""
     _check_timer: Timer | None = None
@@ -72,6 +81,12 @@ fine-tune leaves alone are folded: enter on one unfolds it.
         self._documents = []
         self.call_after_refresh(self._read)
 
+    def on_screen_resume(self) -> None:
+        """Show what other programs have written meanwhile, unless that would take changes back."""
+        super().on_screen_resume()
+        if self._is_read and self._edited is None and not self.query_one(ConfigForm).changed_keys:
+            self._read()
+
     def show_target(self, target: str) -> None:
         """Move to the field with the path `target`."""
         for field in (field for document in self._documents for field in document.fields):
@@ -82,16 +97,15 @@ fine-tune leaves alone are folded: enter on one unfolds it.
 
     @on(DocumentsRead)
     def _show_documents(self, message: DocumentsRead) -> None:
+        self._is_read = True
         self._documents = message.documents
         fields = [field for document in message.documents for field in document.fields]
         self.query_one(ConfigForm).set_fields(fields, message.values, folded=STRUCTURE)
         self.set_class(not fields, "-empty")
-        lines = [f"{problem.message}\n{problem.hint}" for problem in message.problems]
-        lines.append("Press m to make the configs that are missing.")
-        self.query_one("#empty", Static).update(Content("\n\n".join(lines)))
+        self.query_one("#empty", Static).update(problems_text(message.problems))
         if fields:
             for problem in message.problems:
-                self.toast(problem.message, f"{problem.hint} m makes the configs that are missing.", severity="warning")
+                self.toast(problem.message, problem.hint, severity="warning")
         self._show_files()
         self._check_soon()
 
@@ -116,13 +130,9 @@ fine-tune leaves alone are folded: enter on one unfolds it.
         if self._edited is not None:
             return
         field = message.field
-        title, facts = Content(""), ""
-        if field is not None:
-            title = Content.assemble((field.label, "bold"), f"  {field.help}")
-            parts = [f"default {show_value(field.default)}", field.unit, field.key.replace(":", ".", 1)]
-            facts = " · ".join(part for part in parts if part)
+        title, facts = field_texts(field)
         self.query_one("#field-help", Static).update(title, layout=False)
-        self.query_one("#field-facts", Static).update(Content(facts), layout=False)
+        self.query_one("#field-facts", Static).update(facts, layout=False)
         self._show_field_error()
 
     @on(ConfigForm.EditWanted)
@@ -204,7 +214,8 @@ fine-tune leaves alone are folded: enter on one unfolds it.
 
     def action_save(self) -> None:
         """Write the changed files."""
-        self._save(self._documents, self._values())
+        form = self.query_one(ConfigForm)
+        self._save({key: form.value(key) for key in form.changed_keys})
 
     def action_check(self) -> None:
         """Check everything and list what is found; again to close the list."""
@@ -233,10 +244,7 @@ fine-tune leaves alone are folded: enter on one unfolds it.
         if not self.has_class("-json"):
             self.query_one(ConfigForm).focus()
             return
-        for document in self._documents:
-            if document.kind == "model":
-                text = json.dumps(document.changed(self._values()), indent=2, ensure_ascii=False)
-                self.query_one("#json-text", Static).update(Content(text))
+        self.query_one("#json-text", Static).update(model_json(self._documents, self._values()))
         self.query_one("#json").focus()
 
     def _values(self) -> dict[str, Any]:
@@ -266,11 +274,11 @@ fine-tune leaves alone are folded: enter on one unfolds it.
         form = self.query_one(ConfigForm)
         field = self._edited or form.current
         error = self._typing_error or (form.error(field.key) if field is not None else "")
-        hint = "enter takes it · escape leaves it as it was" if self._edited is not None else ""
-        text = Content.styled(error, "$text-error") if error else Content.styled(hint, "$text-muted")
+        text = error_text(error, is_edited=self._edited is not None)
         self.query_one("#field-error", Static).update(text, layout=False)
 
     def _show_files(self) -> None:
         num_changed = len(self.query_one(ConfigForm).changed_keys)
+        self.sao.num_unwritten = num_changed
         text = files_text(self._documents, self.services.workspace.root, num_changed)
         self.query_one("#files", Static).update(text, layout=False)

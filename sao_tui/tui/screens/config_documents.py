@@ -16,7 +16,7 @@ from textual.content import Content
 from sao_tui.core.errors import SaoError
 from sao_tui.core.findings import Finding
 from sao_tui.core.settings import TrainSettings
-from sao_tui.tui.widgets.config_form import FormField
+from sao_tui.tui.widgets.config_form import FormField, show_value
 
 if TYPE_CHECKING:
     from sao_tui.services.configs import ConfigKind
@@ -107,6 +107,7 @@ def field_path(key: str) -> str:
 def read_documents(workspace: Workspace) -> tuple[list[Document], list[SaoError]]:
     """Read the configs of a workspace; those that cannot be read are left out, with the reason."""
     from sao_tui.services.configs import KINDS, read_json, read_toml
+    from sao_tui.services.new_configs import missing_model_config
 
     files: dict[ConfigKind, Path] = {
         "train": workspace.train_config_file,
@@ -119,7 +120,10 @@ def read_documents(workspace: Workspace) -> tuple[list[Document], list[SaoError]
             raw = read_toml(files[kind]) if kind == "train" else read_json(files[kind])
             documents.append(Document(kind, files[kind], raw, _fields(kind, raw)))
         except SaoError as error:
-            errors.append(error)
+            missing = missing_model_config(workspace) if kind == "model" else None
+            if missing is None and not files[kind].exists():
+                missing = SaoError(error.message, "Press m to make it, or correct its path in sao.toml.")
+            errors.append(missing or error)
     return documents, errors
 
 
@@ -196,6 +200,38 @@ def files_text(documents: Sequence[Document], root: Path, num_changed: int) -> C
     names = [str(each.path.relative_to(root) if each.path.is_relative_to(root) else each.path) for each in documents]
     changed = f"{num_changed} changed, w writes" if num_changed else "as on the disk"
     return Content(" · ".join([changed, *names]))
+
+
+def problems_text(problems: Sequence[SaoError]) -> Content:
+    """Return what stands in the form's place when no file can be shown."""
+    lines = [f"{problem.message}\n{problem.hint}" for problem in problems]
+    return Content("\n\n".join([*lines, "Press m to make the configs that are missing."]))
+
+
+def field_texts(field: FormField | None) -> tuple[Content, Content]:
+    """Return the two lines about the field under the cursor: its help, and its facts."""
+    if field is None:
+        return Content(""), Content("")
+    parts = [f"default {show_value(field.default)}", field.unit, field.key.replace(":", ".", 1)]
+    title = Content.assemble((field.label, "bold"), f"  {field.help}")
+    return title, Content(" · ".join(part for part in parts if part))
+
+
+def error_text(error: str, *, is_edited: bool) -> Content:
+    """Return the line below a field: what is wrong with it, and while it is typed in, the keys."""
+    if not is_edited:
+        return Content.styled(error, "$text-error")
+    if error:
+        return Content.assemble((error, "$text-error"), ("  escape leaves it as it was", "$text-muted"))
+    return Content.styled("enter takes it · escape leaves it as it was", "$text-muted")
+
+
+def model_json(documents: Sequence[Document], values: Mapping[str, Any]) -> Content:
+    """Return the model's config as it would be written."""
+    texts = [
+        json.dumps(each.changed(values), indent=2, ensure_ascii=False) for each in documents if each.kind == "model"
+    ]
+    return Content(texts[0] if texts else "The model's config cannot be shown: there is none, or it cannot be read.")
 
 
 def findings_text(findings: Sequence[Finding]) -> Content:

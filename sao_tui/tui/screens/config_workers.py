@@ -64,10 +64,14 @@ class ConfigWorkers(BaseScreen):
             self.post_message(Checked(findings, errors, show))
 
     @work(thread=True, group="save", exclusive=True, exit_on_error=False)
-    def _save(self, documents: list[Document], values: Mapping[str, Any]) -> None:
+    def _save(self, changes: Mapping[str, Any]) -> None:
         saved = []
+        # Read again: what another dashboard or an editor has written meanwhile stays.
+        documents, problems = read_documents(self.services.workspace)
+        if problems and changes:
+            raise SaoError(f"Not written. {problems[0].message}", problems[0].hint)
         for document in documents:
-            raw = document.changed(values)
+            raw = document.changed({**document.values(), **changes})
             if raw != document.raw:
                 document.save(raw)
                 saved.append(document.path.name)
@@ -75,8 +79,12 @@ class ConfigWorkers(BaseScreen):
 
     @work(thread=True, group="save", exclusive=True, exit_on_error=False)
     def _make_missing(self) -> None:
-        from sao_tui.services.new_configs import write_missing_configs
+        from sao_tui.services.new_configs import missing_model_config, write_missing_configs
 
         made = write_missing_configs(self.services.workspace)
         names = ", ".join(path.name for path in made)
-        self.post_message(Saved(f"made {names}" if names else "no config is missing"))
+        missing = missing_model_config(self.services.workspace)
+        if names or not missing:
+            self.post_message(Saved(f"made {names}" if names else "no config is missing"))
+        elif missing:
+            raise missing

@@ -123,7 +123,7 @@ class DatasetScreen(DatasetWorkers):
     def _scan_ended(self, message: ScanEnded) -> None:
         self._progress = ""
         self._refresh_ids()
-        if self._folder_watch is None and self.poll_seconds is not None:
+        if message.report and self._folder_watch is None and self.poll_seconds is not None:
             self._folder_watch = self._watch_folder()
 
     @on(IdsRead)

@@ -27,9 +27,10 @@ class ScanProgressed(Message):
 
 @dataclass
 class ScanEnded(Message):
-    """A scan has read the whole folder, and the captions with it."""
+    """A scan is over: it has read the whole folder, and the captions with it."""
 
-    report: ScanReport
+    report: ScanReport | None
+    """None where it could not: the worker's error says why."""
 
 
 @dataclass

@@ -38,7 +38,11 @@ class DatasetWorkers(BaseScreen):
 
         worker = get_current_worker()
         clips, captions = self.services.clips, self.services.captions
-        report = refresh(clips, captions, self._progress_sender(), should_stop=lambda: worker.is_cancelled)
+        try:
+            report = refresh(clips, captions, self._progress_sender(), should_stop=lambda: worker.is_cancelled)
+        except SaoError:
+            self.post_message(ScanEnded(None))
+            raise
         self.post_message(ScanEnded(report))
 
     def _progress_sender(self) -> Callable[[int, int], None]:

@@ -207,7 +207,10 @@ The chart shows the smallest and largest loss of each span of steps and, as a li
     def action_zoom(self, by: int) -> None:
         """Show half or twice the steps."""
         chart = self.query_one(LossChart)
-        chart.set_zoom(chart.zoom + by)
+        before = chart.zoom
+        chart.set_zoom(before + by)
+        if chart.zoom == before:
+            self.note("all steps are shown" if by < 0 else "every step has its own dot already")
         self._name_chart()
 
     # What is shown.

@@ -12,7 +12,7 @@ from sao_tui.tui.dialogs import Choice, ChoiceDialog, ErrorDialog, PromptDialog,
 from sao_tui.tui.run_text import encode_text, finding_lines, plan_text
 from sao_tui.tui.screens.train_messages import EncodePlanned, ResumePointFound, TrainPlanned
 from sao_tui.tui.screens.train_workers import TrainWorkers
-from sao_tui.tui.text import one_line
+from sao_tui.tui.text import one_line, unwritten_text
 from sao_tui.tui.widgets.run_table import RunTable
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class TrainStarts(TrainWorkers):
                 self._start_on_latents()
 
         self.app.push_screen(
-            ChoiceDialog(title, plan_text(plan) + self._running_note(), [*choices, Choice("n", "cancel", "no")]), settle
+            ChoiceDialog(title, plan_text(plan) + self._notes(), [*choices, Choice("n", "cancel", "no")]), settle
         )
 
     @on(EncodePlanned)
@@ -94,7 +94,7 @@ class TrainStarts(TrainWorkers):
             if answer == "yes":
                 self._start_encode(plan)
 
-        self.app.push_screen(confirm("Encode the clips?", encode_text(plan) + self._running_note(), "encode"), settle)
+        self.app.push_screen(confirm("Encode the clips?", encode_text(plan) + self._notes(), "encode"), settle)
 
     @on(ResumePointFound)
     def _ask_for_steps(self, message: ResumePointFound) -> None:
@@ -122,9 +122,15 @@ class TrainStarts(TrainWorkers):
             self.toast("There is no run yet.", "Start one with s.", severity="warning")
         return job
 
-    def _running_note(self) -> str:
+    def _notes(self) -> str:
+        """Return what should be known before anything starts."""
+        notes = []
+        if self.sao.num_unwritten:
+            notes.append(f"! {unwritten_text(self.sao.num_unwritten)} What starts now is without it.")
         running = [job.name for job in self._jobs.values() if not job.is_final]
-        return f"\n\n{', '.join(running)} still runs: both will share this machine." if running else ""
+        if running:
+            notes.append(f"{', '.join(running)} still runs: both will share this machine.")
+        return "".join(f"\n\n{note}" for note in notes)
 
     def _refuse(self, findings: Sequence[Finding]) -> None:
         num_errors = sum(finding.severity == "error" for finding in findings)

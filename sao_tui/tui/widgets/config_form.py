@@ -227,7 +227,7 @@ class ConfigForm(CursorView):
 
     def render_line(self, y: int) -> Strip:
         """Draw a section's or a field's line."""
-        width = self.size.width
+        width = self.scrollable_content_region.width
         position = round(self.scroll_y) + y
         if position >= len(self._rows):
             return Strip.blank(width, self.rich_style)
@@ -254,7 +254,7 @@ class ConfigForm(CursorView):
         value = self._values.get(field.key)
         changed = value != self._saved.get(field.key)
         error = self._errors.get(field.key, "")
-        label_width, value_width = (24, 18) if width < NARROW_COLUMNS else (30, 26)
+        label_width, value_width = (24, 18) if self.size.width < NARROW_COLUMNS else (30, 26)
         mark = "!" if error else "*" if changed else " "
         rest = max(0, width - label_width - value_width - 6)
         aside = error or f"{fit(field.unit, 9)} {field.help}"

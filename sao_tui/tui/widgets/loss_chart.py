@@ -182,7 +182,9 @@ class LossChart(Widget):
         """Return one line of one tile."""
         width, first = part.size.width, cast(_Tile, part).first_column
         if self._is_empty:
-            text = f"{self.empty_text:^{self._grid.num_columns}}" if y == self._grid.num_rows // 2 else ""
+            # Without room for one row the tiles have no places of their own: each would draw the same piece.
+            is_middle = y == self._grid.num_rows // 2 < self._grid.num_rows
+            text = f"{self.empty_text:^{self._grid.num_columns}}" if is_middle else ""
             return Strip([Segment(f"{text[first : first + width]:<{width}}", self._style("axis"))], width)
         if y >= self._grid.num_rows or first + width > self._grid.num_columns:
             # Laid out anew, and drawn at the new size in a moment.

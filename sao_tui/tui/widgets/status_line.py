@@ -118,14 +118,19 @@ class KeyLine(Widget):
         """Draw as many keys as fit."""
         keys: list[Content] = []
         last: list[Content] = []
+        leave: list[Content] = []
         seen: set[str] = set()
         for _node, binding, enabled, _tooltip in self.screen.active_bindings.values():
-            if not binding.show or not enabled or binding.action in seen:
+            if not enabled or binding.action in seen or not (binding.show or binding.key == "escape"):
                 continue
             seen.add(binding.action)
             key = Content.assemble((self.app.get_key_display(binding), "bold $accent"), " ", binding.description)
+            if not binding.show:
+                leave = [key]
+                continue
             (last if binding.id in self.LAST else keys).append(key)
-        tail = Content("  ").join(last)
+        # Where all letters are text, the way out is the one key worth the line.
+        tail = Content("  ").join(last if keys or last else leave)
         line = Content("")
         for key in keys:
             longer = Content.assemble(line, key, "  ")
