@@ -62,7 +62,7 @@ def plan_train(services: Services, changes: Mapping[str, Any] | None = None) -> 
     Raises:
         SaoError: A config or the settings cannot be read.
     """
-    from sao_tui.services.configs import load_train_settings, read_json
+    from sao_tui.services.configs import load_train_settings
 
     workspace = services.workspace
     settings = replace(load_train_settings(workspace.train_config_file), **(changes or {}))
@@ -91,7 +91,6 @@ def plan_encode(services: Services) -> EncodePlan:
     Raises:
         SaoError: A config cannot be read, or no base weights are set.
     """
-    from sao_tui.services.configs import read_json
     from sao_tui.services.doctor import check_before_start
 
     workspace = services.workspace
