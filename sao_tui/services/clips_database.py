@@ -13,7 +13,7 @@ from sao_tui.core.errors import SaoError
 if TYPE_CHECKING:
     import sqlite3
 
-_VERSION = 1
+_VERSION = 2
 _BUSY_SECONDS = 30.0
 
 _SCHEMA = """
@@ -31,7 +31,38 @@ CREATE TABLE clips (
     search TEXT NOT NULL
 );
 CREATE INDEX clips_folder ON clips (folder);
+CREATE TABLE analysis (
+    clip_id INTEGER PRIMARY KEY,
+    num_bytes INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    peak_dbfs REAL,
+    loudness_lufs REAL,
+    head_silence_seconds REAL,
+    tail_silence_seconds REAL,
+    dc_offset REAL,
+    num_clipped INTEGER,
+    is_silent INTEGER,
+    channel_fault TEXT NOT NULL DEFAULT '',
+    content_hash BLOB,
+    fingerprint BLOB,
+    bpm REAL,
+    musical_key TEXT NOT NULL DEFAULT '',
+    tags TEXT NOT NULL DEFAULT '{}',
+    error TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX analysis_hash ON analysis (content_hash);
+CREATE TABLE lint (
+    clip_id INTEGER NOT NULL,
+    rule TEXT NOT NULL,
+    PRIMARY KEY (rule, clip_id)
+) WITHOUT ROWID;
+CREATE TABLE facts (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
 """
+
+_TABLES = ("clips", "analysis", "lint", "facts")
 
 
 class ClipsDatabase:
@@ -150,7 +181,8 @@ def _make_tables(connection: sqlite3.Connection) -> None:
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         if _version(connection) != _VERSION:
-            connection.execute("DROP TABLE IF EXISTS clips")
+            for table in _TABLES:
+                connection.execute(f"DROP TABLE IF EXISTS {table}")
             for statement in _SCHEMA.split(";"):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {_VERSION}")

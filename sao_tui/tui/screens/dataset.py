@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
-from textual.content import Content
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import Worker
 
-from sao_tui.core.units import format_duration
 from sao_tui.tui.screens.dataset_messages import (
     CaptionConflicted,
     CaptionsChanged,
@@ -28,7 +25,9 @@ from sao_tui.tui.screens.dataset_messages import (
     ScanEnded,
     ScanProgressed,
 )
-from sao_tui.tui.screens.dataset_workers import DatasetWorkers
+from sao_tui.tui.screens.dataset_text import empty_text, summary_text
+from sao_tui.tui.screens.dataset_tools import DatasetTools
+from sao_tui.tui.studio.base import Selection, StudioResult
 from sao_tui.tui.text import one_line
 from sao_tui.tui.widgets.caption_editor import CaptionEditor
 from sao_tui.tui.widgets.clip_detail import ClipDetail
@@ -52,7 +51,7 @@ Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `
 """
 
 
-class DatasetScreen(DatasetWorkers):
+class DatasetScreen(DatasetTools):
     """Table of clips with their captions."""
 
     MODE = "dataset"
@@ -108,6 +107,25 @@ class DatasetScreen(DatasetWorkers):
     def show_target(self, target: str) -> None:
         """Move to the clip with the relative path `target`."""
         self._find_path(target)
+
+    def selection(self) -> Selection:
+        """Return all clips that are shown."""
+        table = self.query_one(ClipTable)
+        return Selection(table.ids, False, table.current_row)
+
+    def tool_closed(self, result: StudioResult | None) -> None:
+        """Show what a tool has done."""
+        if result is None:
+            return
+        if result.note:
+            self.note(result.note)
+        if result.filter_text is not None:
+            self._filter_text = result.filter_text
+        self._refresh_ids()
+        if result.clips_changed:
+            self.action_rescan()
+        if result.target:
+            self._find_path(result.target)
 
     def _refresh_ids(self) -> None:
         self._reading_ids = self._read_ids(self._filter_text, self._sort)
@@ -306,30 +324,3 @@ class DatasetScreen(DatasetWorkers):
 
 def _is_idle(worker: Worker[None] | None) -> bool:
     return worker is None or worker.is_finished
-
-
-def summary_text(counts: ClipCounts | None, num_shown: int, filter_text: str, progress: str) -> Content:
-    """Return the line above the table."""
-    parts: list[str] = []
-    if filter_text:
-        parts.append(f"{num_shown} match {one_line(filter_text)!r}")
-    if counts is not None and counts.num_clips:
-        parts.append(f"{counts.num_clips} clip{'s' * (counts.num_clips != 1)}")
-        parts.append(f"{counts.num_captioned} captioned")
-        if counts.num_unreadable:
-            parts.append(f"{counts.num_unreadable} unreadable")
-        parts.append(f"{format_duration(counts.total_seconds)} in all")
-    if progress:
-        parts.append(progress)
-    return Content(" · ".join(parts))
-
-
-def empty_text(num_clips: int, folder: Path) -> Content:
-    """Return what stands in the place of a table without rows."""
-    if num_clips:
-        return Content("No clip matches this filter.\n\nescape shows all clips again.")
-    return Content(
-        f"There are no clips in {folder} yet.\n\n"
-        "Copy audio files there (wav, flac, mp3, ogg), folders and all, and press r to read it again.\n"
-        "`sao-tui demo DIR` makes a workspace with sounds to try things on."
-    )
