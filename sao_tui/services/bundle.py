@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING
 from sao_tui.services.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
+    from sao_tui.services.analyser import Analyser
+    from sao_tui.services.analyses import AnalysisStore
     from sao_tui.services.captions import CaptionStore
+    from sao_tui.services.clip_facts import ClipFacts
     from sao_tui.services.clips import ClipIndex
     from sao_tui.services.generation import Generator
     from sao_tui.services.gpu import GpuReading, HostSample
     from sao_tui.services.jobs import Jobs
     from sao_tui.services.playback import Playback
+    from sao_tui.services.tempo import TempoReader
+    from sao_tui.services.tokens import TokenCounter
 
 
 class Services:
@@ -29,6 +34,34 @@ class Services:
         from sao_tui.services.clips import ClipIndex
 
         return ClipIndex(self.workspace)
+
+    @cached_property
+    def analyses(self) -> AnalysisStore:
+        """What has been measured of the clips."""
+        from sao_tui.services.analyses import AnalysisStore
+
+        return AnalysisStore(self.clips)
+
+    @cached_property
+    def analyser(self) -> Analyser:
+        """The background analysis; it measures nothing before its `start`."""
+        from sao_tui.services.analyser import Analyser
+
+        return Analyser(self.workspace, self.clips)
+
+    @cached_property
+    def tempo(self) -> TempoReader:
+        """Tempo and key of single clips, measured by the worker's environment."""
+        from sao_tui.services.tempo import TempoReader
+
+        return TempoReader(self.workspace)
+
+    @cached_property
+    def tokens(self) -> TokenCounter:
+        """The text encoder's tokenizer."""
+        from sao_tui.services.tokens import TokenCounter
+
+        return TokenCounter(self.workspace)
 
     @cached_property
     def captions(self) -> CaptionStore:
@@ -68,6 +101,16 @@ class Services:
 
         return peaks(path, columns, self.workspace.cache_folder)
 
+    def detail(self, relpath: str, columns: int, rows: int = 0, span: tuple[float, float] | None = None) -> ClipFacts:
+        """Return everything that the detail pane shows of one clip; see clip_facts.read_facts.
+
+        Raises:
+            SaoError: The index cannot be read.
+        """
+        from sao_tui.services.clip_facts import read_facts
+
+        return read_facts(self, relpath, columns, rows, span)
+
     def read_gpus(self) -> GpuReading:
         """Return the GPUs now."""
         from sao_tui.services.gpu import read_gpus
@@ -81,8 +124,8 @@ class Services:
         return read_host(self.workspace.root)
 
     def close(self) -> None:
-        """Stop what must not outlive the dashboard: the generation worker and a playing sound."""
-        for name in ("generator", "playback"):
+        """Stop what must not outlive the dashboard: children that measure or generate, and a playing sound."""
+        for name in ("analyser", "tempo", "generator", "playback"):
             service = self.__dict__.get(name)
             if service is not None:
                 service.close()
