@@ -26,6 +26,7 @@ __all__ = [
     "AudioInfo",
     "Sound",
     "UnreadableClipError",
+    "mix",
     "open_sound",
     "peaks",
     "probe",
@@ -123,7 +124,7 @@ def _compute_peaks(path: Path, columns: int) -> array.array[float]:
         while column < columns and sound.frames > 0:
             fitting = int(np.searchsorted(starts, starts[column] + _BLOCK_FRAMES, side="right")) - 1
             end = min(max(fitting, column + 1), columns)
-            mono = _mix(sound.read(int(starts[end] - starts[column])), int(starts[end] - starts[column]))
+            mono = mix(sound.read(int(starts[end] - starts[column])), int(starts[end] - starts[column]))
             inside = starts[column:end] - starts[column]
             values[column:end, 0] = np.minimum.reduceat(mono, inside)
             values[column:end, 1] = np.maximum.reduceat(mono, inside)
@@ -131,7 +132,7 @@ def _compute_peaks(path: Path, columns: int) -> array.array[float]:
     return array.array("f", values.tobytes())
 
 
-def _mix(frames_NC: NDArray[np.float32], num_frames: int) -> NDArray[np.float32]:
+def mix(frames_NC: NDArray[np.float32], num_frames: int) -> NDArray[np.float32]:
     """Return the mean over channels, with silence for frames that the header promised and the file lacks."""
     import numpy as np
 
