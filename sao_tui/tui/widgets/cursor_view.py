@@ -52,6 +52,16 @@ class CursorView(ScrollView, can_focus=True, inherit_bindings=False):
         self._place_cursor(min(max(0, cursor), max(0, num_rows - 1)))
         self.refresh()
 
+    def add_rows(self, num_rows: int) -> None:
+        """Show more rows below those that there are: where they fill the view already, only the bar changes."""
+        if self._num_rows < self.num_visible or not self.show_vertical_scrollbar:
+            self.set_num_rows(num_rows, self.cursor)
+            return
+        self._num_rows = num_rows
+        # Not by assignment: that would lay the whole screen out anew.
+        self.set_reactive(CursorView.virtual_size, Size(0, num_rows + self.NUM_HEADER_LINES))
+        self.vertical_scrollbar.window_virtual_size = self.virtual_size.height
+
     def cursor_moved(self) -> None:
         """React to another row under the cursor."""
 
