@@ -63,7 +63,7 @@ class ColumnList(CursorView, inherit_bindings=False):
 
     def render_line(self, y: int) -> Strip:
         """Draw one column."""
-        width, index = self.size.width, y + round(self.scroll_y)
+        width, index = self.line_width, y + round(self.scroll_y)
         if index >= len(self._columns):
             return Strip.blank(width, self.rich_style)
         column, layout = self._columns[index], self.table_layout

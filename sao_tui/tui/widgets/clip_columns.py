@@ -94,7 +94,7 @@ COLUMNS = (
         "sample rate",
         "sample_rate_hz",
         5,
-        _readable(lambda row: f"{row.sample_rate_hz / 1000:g}k"),
+        _readable(lambda row: f"{round(row.sample_rate_hz / 1000, 1):g}k"),
         3,
         is_number=True,
     ),

@@ -272,7 +272,7 @@ class ClipTable(CursorView):
 
     def render_line(self, y: int) -> Strip:
         """Draw the header or one clip."""
-        width = self.size.width
+        width = self.line_width
         if y == 0:
             return header_strip(self.table_layout, width, self.get_component_rich_style("clip-table--header"))
         position = round(self.scroll_y) + y - 1

@@ -74,6 +74,11 @@ class CursorView(ScrollView, can_focus=True, inherit_bindings=False):
         return max(1, self.size.height - self.NUM_HEADER_LINES)
 
     @property
+    def line_width(self) -> int:
+        """Cells of a line beside the scroll bar."""
+        return self.size.width - self.scrollbar_size_vertical
+
+    @property
     def rows_in_view(self) -> range:
         """Rows in view."""
         top = round(self.scroll_y)
@@ -99,7 +104,7 @@ class CursorView(ScrollView, can_focus=True, inherit_bindings=False):
         """Draw one row anew."""
         y = row - round(self.scroll_y) + self.NUM_HEADER_LINES
         if self.NUM_HEADER_LINES <= y < self.size.height:
-            self.refresh(Region(0, y, self.size.width, 1))
+            self.refresh(Region(0, y, self.line_width, 1))
 
     def _place_cursor(self, row: int) -> None:
         self.cursor = row
@@ -114,9 +119,23 @@ class CursorView(ScrollView, can_focus=True, inherit_bindings=False):
         self.scroll_to(y=min(max(0, wanted), last_top), animate=False, force=True, immediate=True)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Tell of other rows in view, however they got there."""
-        super().watch_scroll_y(old_value, new_value)
+        """Draw the lines anew, and the bar where it looks different; tell of other rows in view."""
+        # Not ScrollView's own: that has the header drawn again too, and the bar for every row of half a million.
+        if self.show_vertical_scrollbar:
+            self.vertical_scrollbar.position = self._bar_position(new_value)
+        if round(old_value) != round(new_value):
+            header = self.NUM_HEADER_LINES
+            self.refresh(Region(0, header, self.line_width, self.size.height - header))
         self.view_moved()
+
+    def _bar_position(self, scroll_y: float) -> float:
+        """Return the position rounded to what the bar can show, eighths of a cell."""
+        height, num_lines = self.size.height, self.virtual_size.height
+        hidden = num_lines - height
+        if hidden <= 0 or scroll_y >= hidden:
+            return scroll_y
+        step = hidden / (8 * (height - max(1, height * height / num_lines)))
+        return scroll_y // step * step
 
     def on_resize(self, _event: events.Resize) -> None:
         """Keep the cursor in view."""

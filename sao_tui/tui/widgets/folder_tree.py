@@ -134,7 +134,7 @@ class FolderTree(CursorView, inherit_bindings=False):
 
     def render_line(self, y: int) -> Strip:
         """Draw one folder."""
-        width, index = self.size.width, y + round(self.scroll_y)
+        width, index = self.line_width, y + round(self.scroll_y)
         if index >= len(self._shown):
             return Strip.blank(width, self.rich_style)
         node, is_here = self._shown[index], index == self.cursor
