@@ -39,12 +39,17 @@ class AnalysisProgress:
     state: str
     """`off`, `running`, `paused`, `idle` (all is measured) or `failed`."""
     num_done: int
-    num_total: int
+    num_clips: int
     """Clips to measure in all; 0 while that is not known."""
     num_failed: int
     """Clips that could not be measured."""
     message: str = ""
     """Why it has failed."""
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is measured before the next `resume`."""
+        return self.state in ("off", "paused", "failed")
 
 
 class Analyser:
@@ -74,7 +79,7 @@ class Analyser:
         self._threads: list[threading.Thread] = []
         self._go_on = threading.Event()
         self._closing = threading.Event()
-        self._num_done = self._num_total = self._num_failed = 0
+        self._num_done = self._num_clips = self._num_failed = 0
         self._num_crashes = 0
         self._num_idle = 0
         self._message = ""
@@ -119,7 +124,7 @@ class Analyser:
     def progress(self) -> AnalysisProgress:
         """Return how far it is, without asking the disk."""
         with self._lock:
-            return AnalysisProgress(self._state(), self._num_done, self._num_total, self._num_failed, self._message)
+            return AnalysisProgress(self._state(), self._num_done, self._num_clips, self._num_failed, self._message)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until all is measured or it has failed, and return whether that is so."""
@@ -184,12 +189,12 @@ class Analyser:
         only = self._queue.only
         if only is not None:
             with self._lock:
-                self._num_total = len(only)
+                self._num_clips = len(only)
                 self._num_done = len(only) - self._queue.num_left()
             return
         counts = self._store.counts()
         with self._lock:
-            self._num_done, self._num_total = counts.num_analysed, counts.num_clips
+            self._num_done, self._num_clips = counts.num_analysed, counts.num_clips
             self._num_failed = counts.num_failed
 
     def _collect(self, child: AnalysisChild, unsaved: dict[int, tuple[FileVersion, Analysis]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sao_tui.services.workspace import Workspace, open_workspace
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sao_tui.services.playback import Playback
     from sao_tui.services.tempo import TempoReader
     from sao_tui.services.tokens import TokenCounter
+    from sao_tui.services.views import SavedFilters
 
 
 class Services:
@@ -71,6 +72,13 @@ class Services:
         return CaptionStore(self.workspace)
 
     @cached_property
+    def views(self) -> SavedFilters:
+        """The saved filters of the dataset table."""
+        from sao_tui.services.views import SavedFilters
+
+        return SavedFilters(self.workspace)
+
+    @cached_property
     def playback(self) -> Playback:
         """The players."""
         from sao_tui.services.playback import Playback
@@ -110,6 +118,15 @@ class Services:
         from sao_tui.services.clip_facts import read_facts
 
         return read_facts(self, relpath, columns, rows, span)
+    def save_settings(self, **changes: Any) -> None:
+        """Write settings to sao.toml by dotted key.
+
+        Raises:
+            SaoError: A key is unknown, a value has the wrong type, or the file cannot be written.
+        """
+        from sao_tui.services.workspace import save_settings
+
+        save_settings(self.workspace, **changes)
 
     def read_gpus(self) -> GpuReading:
         """Return the GPUs now."""

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from sao_tui.core.errors import SaoError
 
@@ -33,6 +34,24 @@ def parse_filter(text: str) -> Condition:
         conditions.append(condition)
         parameters.extend(values)
     return " AND ".join(conditions) or "1", parameters
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One way to go on with a filter."""
+
+    text: str
+    """What the word at the cursor becomes."""
+    meaning: str
+
+
+def filter_completions(text: str, cursor: int) -> list[Completion]:
+    """Return the ways to go on with the word before `cursor`."""
+    start = max((text.rfind(each, 0, cursor) for each in " ()"), default=-1) + 1
+    word = text[start:cursor].lower()
+    terms = {"uncaptioned:yes": "without a caption", "unreadable:yes": "cannot be read", "folder:": "in a folder"}
+    terms |= {"dur<": "shorter than, in seconds", "dur>": "longer than, in seconds"}
+    return [Completion(term, meaning) for term, meaning in terms.items() if term.startswith(word)]
 
 
 def search_text(relpath: str, caption: str) -> str:

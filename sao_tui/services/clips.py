@@ -60,6 +60,16 @@ class ClipRow:
     error: str
     """Why it cannot be read, empty when it can."""
     caption: str
+    is_analysed: bool = False
+    """Whether what follows was measured on the file as it is now."""
+    peak_dbfs: float | None = None
+    """None for silence."""
+    loudness_lufs: float | None = None
+    """None where it is silent or too short to tell."""
+    bpm: float | None = None
+    musical_key: str = ""
+    tags: str = "{}"
+    """JSON object of the file's own tags."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,16 @@ class ClipCounts:
     num_captioned: int
     num_unreadable: int
     total_seconds: float
+
+
+@dataclass(frozen=True)
+class FolderCount:
+    """A folder that has clips."""
+
+    relpath: str
+    num_clips: int
+    """In it itself, not below."""
+    num_captioned: int
 
 
 class ClipIndex:
@@ -147,6 +167,16 @@ class ClipIndex:
         query = f"SELECT id FROM clips WHERE {condition} ORDER BY {_SORTS[sort]} {direction}{tie}"  # noqa: S608
         return array.array("q", (row[0] for row in self._database.query(query, parameters)))
 
+    def first_ids(
+        self, filter_text: str = "", sort: str = "relpath", descending: bool = False, limit: int = 128
+    ) -> array.array[int]:
+        """Return the first of the ids that match, in order.
+
+        Raises:
+            SaoError: The filter is not understood, or the index cannot be read.
+        """
+        return self.ids(filter_text, sort, descending)[:limit]
+
     def rows(self, ids: Sequence[int]) -> list[ClipRow]:
         """Return the clips of these ids in this order; clips that are gone by now are left out.
 
@@ -199,6 +229,15 @@ class ClipIndex:
         query = "SELECT count(*), sum(caption <> ''), sum(error <> ''), sum(seconds) FROM clips"
         row = next(iter(self._database.query(query)))
         return ClipCounts(row[0], row[1] or 0, row[2] or 0, row[3] or 0.0)
+
+    def folders(self) -> list[FolderCount]:
+        """Return the folders that have clips, by path.
+
+        Raises:
+            SaoError: The index cannot be read.
+        """
+        query = "SELECT folder, count(*), sum(caption <> '') FROM clips GROUP BY folder ORDER BY folder"
+        return [FolderCount(os.fsdecode(row[0]), row[1], row[2]) for row in self._database.query(query)]
 
     def close(self) -> None:
         """Close this thread's connection."""
