@@ -52,9 +52,7 @@ class AnalysisChild:
         """
         for clip in clips:
             if self._process is None:
-                self._process = JsonLinesProcess(
-                    self._argv, _environment(), self._log_file.parent.parent, self._log_file
-                )
+                self._process = JsonLinesProcess(self._argv, _environment(), self._folder, self._log_file)
             if not self._waiting:
                 self._since = self._clock()
             self._waiting.append(clip)

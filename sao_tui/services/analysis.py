@@ -125,7 +125,7 @@ class _Measurement:
         peaks = np.maximum(block_CN.max(axis=1), -block_CN.min(axis=1)).astype(float)
         if not np.isfinite(peaks).all():
             raise UnreadableClipError(self._path, "it holds samples that are no numbers (NaN or infinite)")
-        self._hash.update(np.ascontiguousarray(frames_NC))
+        self._hash.update(np.ascontiguousarray(frames_NC).data)
         self._sums += block_CN.sum(axis=1, dtype=np.float64)
         self._find_sound(block_CN, float(peaks.max()))
         self._count_clipped(block_CN, peaks)

@@ -62,11 +62,8 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
 
 def from_json(document: dict[str, Any]) -> Analysis:
     """Return the analysis that to_json has made a document of."""
-    known = {each.name for each in fields(Analysis)}
-    values = {name: value for name, value in document.items() if name in known}
-    return Analysis(
-        **{name: bytes.fromhex(value) if name in _BYTES_FIELDS else value for name, value in values.items()}
-    )
+    values: dict[str, Any] = {each.name: document[each.name] for each in fields(Analysis)}
+    return Analysis(**values | {name: bytes.fromhex(values[name]) for name in _BYTES_FIELDS})
 
 
 def _failed(path: Path, reason: str) -> Analysis:

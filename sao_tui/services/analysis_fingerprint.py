@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -217,7 +217,8 @@ def _between_frames(picture_PTB: NDArray[np.uint8]) -> NDArray[np.uint8]:
     import numpy as np
 
     later = np.concatenate([picture_PTB[:, 1:], picture_PTB[:, -1:]], axis=1)
-    return (picture_PTB + later + 1) // 2
+    between: NDArray[np.uint8] = (picture_PTB + later + 1) // 2
+    return between
 
 
 def _shifted_difference(first_PTB: NDArray[np.uint8], second_PTB: NDArray[np.uint8], shift: int) -> NDArray[np.float32]:
@@ -235,7 +236,8 @@ def _difference(first_PK: NDArray[np.uint8], second_PK: NDArray[np.uint8]) -> ND
     weights = np.minimum(louder, _FULL_WEIGHT_LEVEL).astype(np.float32)
     weighted = np.einsum("pk,pk->p", weights, apart.astype(np.float32))
     total = weights.sum(axis=1)
-    return _STEP_DB * weighted / np.maximum(total, 1)
+    apart_db: NDArray[np.float32] = _STEP_DB * weighted / np.maximum(total, 1)
+    return apart_db
 
 
 def _coarse(packed_NK: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -248,7 +250,8 @@ def _coarse(packed_NK: NDArray[np.uint8]) -> NDArray[np.float32]:
     # Lengths that differ by the slack come out a fifth of the radius apart.
     scale = 0.2 * _GROUP_RADIUS / math.log1p(_SLACK_SHARE)
     by_length = scale * np.log(lengths / 1000 + _SLACK_SECONDS / _SLACK_SHARE)
-    return np.concatenate([groups, by_length[:, None]], axis=1).astype(np.float32)
+    features: NDArray[np.float32] = np.concatenate([groups, by_length[:, None]], axis=1).astype(np.float32)
+    return features
 
 
 def _windows(
@@ -265,7 +268,7 @@ def _windows(
     return samples[num_windows * hop :], views
 
 
-def _bands(power_TF: NDArray[np.float32], edges: NDArray[np.float64]) -> NDArray[np.float64]:
+def _bands(power_TF: NDArray[np.floating[Any]], edges: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the power between neighbouring edges, given in bins; narrow bands share a bin in proportion."""
     import numpy as np
 
@@ -274,15 +277,16 @@ def _bands(power_TF: NDArray[np.float32], edges: NDArray[np.float64]) -> NDArray
     low = np.minimum(at.astype(np.int64), power_TF.shape[1] - 1)
     share = at - low
     until = sums[:, low] * (1 - share) + sums[:, low + 1] * share
-    return np.diff(until, axis=1)
+    return np.asarray(np.diff(until, axis=1))
 
 
-def _levels(powers: NDArray[np.float64]) -> NDArray[np.uint8]:
+def _levels(powers: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     """Return steps of 3 dB above the floor, 15 for the loudest cell."""
     import numpy as np
 
     relative = 10 * np.log10(np.maximum(powers / powers.max(), 1e-12))
-    return np.clip(np.rint(_NUM_LEVELS + relative / _STEP_DB), 0, _NUM_LEVELS).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.clip(np.rint(_NUM_LEVELS + relative / _STEP_DB), 0, _NUM_LEVELS).astype(np.uint8)
+    return levels
 
 
 def _pack(levels: NDArray[np.uint8]) -> bytes:
@@ -297,10 +301,12 @@ def _unpack_part(packed_PK: NDArray[np.uint8], num_cells: int) -> NDArray[np.uin
     import numpy as np
 
     body = packed_PK[:, _HEAD.size : _HEAD.size + num_cells // 2]
-    return np.stack([body >> 4, body & 15], axis=2).reshape(len(packed_PK), -1)
+    cells: NDArray[np.uint8] = np.stack([body >> 4, body & 15], axis=2).reshape(len(packed_PK), -1)
+    return cells
 
 
 def _milliseconds(packed_PK: NDArray[np.uint8]) -> NDArray[np.float64]:
     import numpy as np
 
-    return np.ascontiguousarray(packed_PK[:, 1:5]).view("<u4")[:, 0].astype(np.float64)
+    lengths: NDArray[np.float64] = np.ascontiguousarray(packed_PK[:, 1:5]).view("<u4")[:, 0].astype(np.float64)
+    return lengths

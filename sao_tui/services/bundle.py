@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from sao_tui.services.generation import Generator
     from sao_tui.services.gpu import GpuReading, HostSample
     from sao_tui.services.jobs import Jobs
+    from sao_tui.services.pictures import PictureCache
     from sao_tui.services.playback import Playback
-    from sao_tui.services.tempo import TempoReader
+    from sao_tui.services.tempo import TempoReader, TempoReading
     from sao_tui.services.tokens import TokenCounter
     from sao_tui.services.views import SavedFilters
 
@@ -49,6 +50,13 @@ class Services:
         from sao_tui.services.analyser import Analyser
 
         return Analyser(self.workspace, self.clips)
+
+    @cached_property
+    def pictures(self) -> PictureCache:
+        """Waveforms and spectrograms of clips."""
+        from sao_tui.services.pictures import PictureCache
+
+        return PictureCache(self.workspace.cache_folder)
 
     @cached_property
     def tempo(self) -> TempoReader:
@@ -118,6 +126,7 @@ class Services:
         from sao_tui.services.clip_facts import read_facts
 
         return read_facts(self, relpath, columns, rows, span)
+
     def save_settings(self, **changes: Any) -> None:
         """Write settings to sao.toml by dotted key.
 
@@ -127,6 +136,16 @@ class Services:
         from sao_tui.services.workspace import save_settings
 
         save_settings(self.workspace, **changes)
+
+    def measure_tempo(self, relpath: str) -> TempoReading:
+        """Measure tempo and key of a clip with the worker's environment, and keep them.
+
+        Raises:
+            SaoError: The clip has gone or cannot be read, or the worker's environment has no librosa.
+        """
+        from sao_tui.services.tempo import measure_tempo
+
+        return measure_tempo(self, relpath)
 
     def read_gpus(self) -> GpuReading:
         """Return the GPUs now."""

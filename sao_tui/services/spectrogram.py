@@ -199,11 +199,13 @@ def mel_bands(sample_rate_hz: int, size: int, num_bands: int) -> NDArray[np.floa
     triangles = np.maximum(0, np.minimum(1, np.minimum(rising, falling)))
     missed = np.flatnonzero(triangles.sum(axis=0) == 0)
     triangles[np.clip(np.rint(centre[missed] / spacing).astype(int), 0, size // 2), missed] = 1
-    return triangles.astype(np.float32)
+    bands: NDArray[np.float32] = triangles.astype(np.float32)
+    return bands
 
 
 @lru_cache(maxsize=4)
 def _window(size: int) -> NDArray[np.float32]:
     import numpy as np
 
-    return np.hanning(size).astype(np.float32)
+    window: NDArray[np.float32] = np.hanning(size).astype(np.float32)
+    return window

@@ -85,9 +85,10 @@ def _pairs(tags: Any) -> Iterable[tuple[str, Any]]:
     from mutagen.mp4 import MP4Tags
 
     if isinstance(tags, ID3):
-        yield from ((_ID3[frame.FrameID], frame) for frame in tags.values() if frame.FrameID in _ID3)
+        frames: Any = tags
+        yield from ((_ID3[frame.FrameID], frame) for frame in frames.values() if frame.FrameID in _ID3)
         # Players keep numbers and settings in comments that have a description.
-        yield from (("comment", frame) for frame in tags.getall("COMM") if not frame.desc)
+        yield from (("comment", frame) for frame in frames.getall("COMM") if not frame.desc)
         return
     names: Mapping[str, str] = _ATOMS if isinstance(tags, MP4Tags) else _COMMENTS
     for key, values in tags.items():

@@ -7,12 +7,15 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sao_tui.core.errors import SaoError
 from sao_tui.services.json_lines import JsonLinesProcess
 from sao_tui.services.worker_process import worker_environment
 from sao_tui.services.workspace import Workspace
+
+if TYPE_CHECKING:
+    from sao_tui.services.bundle import Services
 
 MIN_BPM_CONFIDENCE = 0.3
 """Below, beats are not regular enough to speak of a tempo."""
@@ -40,6 +43,23 @@ class TempoReading:
         tempo = f"{self.bpm:.0f} BPM ({100 * self.bpm_confidence:.0f} % sure)" if self.bpm else "no clear tempo"
         key = f"{self.musical_key} ({100 * self.key_confidence:.0f} % sure)" if self.musical_key else "no clear key"
         return f"{tempo}, {key}"
+
+
+def measure_tempo(services: Services, relpath: str) -> TempoReading:
+    """Measure tempo and key of a clip and keep them beside its analysis, which is made first where it is missing.
+
+    Raises:
+        SaoError: The clip has gone or cannot be read, or the worker's environment has no librosa.
+    """
+    from sao_tui.services.measuring import measure_clip
+
+    row = services.clips.row_for(relpath)
+    if row is None:
+        raise SaoError(f"{relpath} is not in the dataset any more.", "Read the folder again.")
+    reading = services.tempo.read(services.workspace.dataset_folder / relpath)
+    measure_clip(services, row)
+    services.analyses.put_tempo(row.id, reading.bpm, reading.musical_key)
+    return reading
 
 
 class TempoReader:
@@ -78,6 +98,11 @@ class TempoReader:
             reply["key"] if is_key else "",
             reply["key_confidence"],
         )
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the child has started well and lives."""
+        return self._process is not None and self._process.is_alive
 
     def close(self) -> None:
         """End the child."""
