@@ -19,16 +19,20 @@ class AnalysisProgress(Protocol):
     """How far the analysis in the background is."""
 
     @property
+    def state(self) -> str:
+        """`off`, `running`, `paused`, `idle` or `failed`."""
+
+    @property
     def num_done(self) -> int:
         """Clips measured."""
 
     @property
-    def num_clips(self) -> int:
-        """Clips there are."""
+    def num_total(self) -> int:
+        """Clips to measure in all, 0 while that is not known."""
 
     @property
-    def is_paused(self) -> bool:
-        """Whether the user has paused it."""
+    def message(self) -> str:
+        """Why it has failed."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +67,13 @@ def summary_text(counts: ClipCounts | None, shown: Shown, progress: str) -> Cont
 
 
 def analysis_text(progress: AnalysisProgress) -> str:
-    """Return how far the analysis is, empty once everything is measured."""
-    if progress.num_done >= progress.num_clips:
+    """Return how far the analysis is, empty once everything is measured or before it has begun."""
+    if progress.state == "failed":
+        return f"analysis stopped: {one_line(progress.message)} (A tries again)"
+    words = {"running": "measured", "paused": "paused, measured"}.get(progress.state)
+    if words is None or not progress.num_total:
         return ""
-    state = "analysis paused at" if progress.is_paused else "analysed"
-    return f"{state} {progress.num_done:,}/{progress.num_clips:,}"
+    return f"{words} {progress.num_done:,}/{progress.num_total:,}"
 
 
 def empty_text(num_clips: int, folder: Path) -> Content:

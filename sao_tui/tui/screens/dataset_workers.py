@@ -165,7 +165,7 @@ class DatasetWorkers(BaseScreen):
         elif question == "prefer":
             analyser.prefer(ids)
         elif question == "turn":
-            (analyser.resume if analyser.progress().is_paused else analyser.pause)()
+            (analyser.pause if analyser.progress().state in ("running", "idle") else analyser.resume)()
         self.post_message(AnalysisProgressed(analysis_text(analyser.progress())))
 
     @work(thread=True, group="find", exclusive=True, exit_on_error=False)

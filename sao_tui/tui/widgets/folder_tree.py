@@ -22,16 +22,20 @@ COUNT_WIDTH = 24
 
 
 @dataclass
-class _Node:
+class FolderNode:
+    """One folder of the tree."""
+
     relpath: str
+    """Empty for the dataset folder itself."""
     depth: int
     num_clips: int = 0
     """Clips in it and below."""
     num_captioned: int = 0
-    children: list[_Node] = field(default_factory=list)
+    children: list[FolderNode] = field(default_factory=list)
 
     @property
     def name(self) -> str:
+        """What the tree calls it."""
         return self.relpath.rpartition("/")[2] or "all clips"
 
 
@@ -58,10 +62,10 @@ class FolderTree(CursorView, inherit_bindings=False):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._root = _Node("", 0)
-        self._all: list[_Node] = []
+        self._root = FolderNode("", 0)
+        self._all: list[FolderNode] = []
         self._open: set[str] = {""}
-        self._shown: list[_Node] = []
+        self._shown: list[FolderNode] = []
         self._search = ""
 
     @property
@@ -71,7 +75,7 @@ class FolderTree(CursorView, inherit_bindings=False):
 
     def show_folders(self, folders: Sequence[FolderCount]) -> None:
         """Show these folders."""
-        self._root, self._all = _build(folders)
+        self._root, self._all = build_tree(folders)
         self._lay_out()
 
     def clear_search(self) -> bool:
@@ -126,7 +130,7 @@ class FolderTree(CursorView, inherit_bindings=False):
         place = next((at for at, node in enumerate(self._shown) if node.relpath == cursor), 0)
         self.set_num_rows(len(self._shown), place)
 
-    def _add(self, node: _Node) -> None:
+    def _add(self, node: FolderNode) -> None:
         self._shown.append(node)
         if node.relpath in self._open:
             for child in node.children:
@@ -146,21 +150,21 @@ class FolderTree(CursorView, inherit_bindings=False):
         style = self.get_component_rich_style(self.cursor_class) if is_here else self.rich_style
         return Strip([Segment(fit(text, width), style)], width)
 
-    def _sign(self, node: _Node) -> str:
+    def _sign(self, node: FolderNode) -> str:
         if not node.children:
             return " "
         return "-" if node.relpath in self._open else "+"
 
 
-def _build(folders: Sequence[FolderCount]) -> tuple[_Node, list[_Node]]:
+def build_tree(folders: Sequence[FolderCount]) -> tuple[FolderNode, list[FolderNode]]:
     """Return the tree, and all of its nodes but the root in order."""
-    root = _Node("", 0)
+    root = FolderNode("", 0)
     nodes = {"": root}
     for folder in sorted(folders, key=lambda each: each.relpath):
         for path in _with_parents(folder.relpath):
             node = nodes.get(path)
             if node is None:
-                node = nodes[path] = _Node(path, path.count("/") + 1)
+                node = nodes[path] = FolderNode(path, path.count("/") + 1)
                 nodes[path.rpartition("/")[0]].children.append(node)
             node.num_clips += folder.num_clips
             node.num_captioned += folder.num_captioned
