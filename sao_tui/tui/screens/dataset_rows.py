@@ -180,8 +180,8 @@ class DatasetRows(DatasetTools):
         await self._close_filter()
 
     async def _close_filter(self) -> None:
-        await self.query("FilterLine").remove()
         self.remove_class("-filtering")
+        await self.query("FilterLine").remove()
         self.show_summary()
         self.query_one(ClipTable).focus()
 

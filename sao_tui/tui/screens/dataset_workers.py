@@ -68,14 +68,15 @@ class DatasetWorkers(BaseScreen):
             page = clips.rows(ids) if ids is not None else []
             if worker.is_cancelled:
                 return
-            if ids is not None and len(ids) == PAGE_ROWS:
+            is_told = ids is not None and len(ids) == PAGE_ROWS
+            if ids is not None and is_told:
                 self.post_message(FirstRead(number, ids, page))
                 ids = None
             if ids is None:
                 ids = clips.ids(filter_text, *order)
                 # The first page comes along: the table is drawn once, not first without and then with its rows.
                 page = page or clips.rows(ids[:PAGE_ROWS])
-            message: IdsRead | FilterRefused = IdsRead(number, ids, page, clips.counts(), first)
+            message: IdsRead | FilterRefused = IdsRead(number, ids, page, clips.counts(), first and not is_told)
         except SaoError as error:
             message = FilterRefused(number, error)
         if not worker.is_cancelled:

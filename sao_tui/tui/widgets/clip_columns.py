@@ -86,7 +86,7 @@ COLUMNS = (
     Column("name", "name", "path below the dataset folder", "relpath", 18, lambda row: row.relpath, 0, 9, is_main=True),
     Column("folder", "folder", "folder of the clip", "folder", 8, lambda row: os.path.dirname(row.relpath), 7, 4),
     Column(
-        "seconds", "seconds", "length", "seconds", 7, _readable(lambda row: f"{row.seconds:.2f}"), 2, is_number=True
+        "seconds", "seconds", "length", "seconds", 8, _readable(lambda row: f"{row.seconds:.2f}"), 2, is_number=True
     ),
     Column(
         "rate",
@@ -103,7 +103,7 @@ COLUMNS = (
         "ch",
         "number of channels",
         "num_channels",
-        2,
+        3,
         _readable(lambda row: str(row.num_channels)),
         4,
         is_number=True,
@@ -113,7 +113,7 @@ COLUMNS = (
         "format",
         "kind of file, by its name",
         "format",
-        6,
+        7,
         lambda row: os.path.splitext(row.relpath)[1][1:].lower(),
         9,
     ),

@@ -130,23 +130,25 @@ class ClipTable(CursorView):
             self.refresh()
 
     def set_ids(self, ids: array[int], first_page: list[ClipRow], *, from_top: bool = False) -> None:
-        """Show other rows; the cursor stays on its clip where that is among them.
+        """Show other rows; the cursor stays on its clip where that is among them, otherwise at its place.
 
         Args:
             ids: All rows in order.
             first_page: The first of them, as far as they have been read.
-            from_top: Where its clip is not among them, the cursor goes to the top; by default to the same place.
+            from_top: The cursor goes to the top.
         """
         held = len(self.ids)
         if held and len(ids) > held and ids[:held] == self.ids:
             self._pages.extend(ids)
             self.add_rows(len(ids))
             self.view_moved()
+            if from_top:
+                self.go(0)
             return
-        position = _index(ids, self.current_id)
+        position = 0 if from_top else _index(ids, self.current_id)
         self._pages.reset(ids)
         self._pages.put(self._pages.generation, 0, first_page)
-        self.set_num_rows(len(ids), (0 if from_top else self.cursor) if position is None else position)
+        self.set_num_rows(len(ids), self.cursor if position is None else position)
         self.view_moved()
         self.cursor_moved()
 

@@ -88,13 +88,14 @@ class FilterLine(Vertical):
 
     def show_state(self, text: Content) -> None:
         """Say what the filter gives."""
-        self.query_one("#filter-state", Static).update(text, layout=False)
+        for line in self.query("#filter-state").results(Static):
+            line.update(text, layout=False)
 
     def show_error(self, error: SaoError) -> None:
         """Say what is wrong, under the place where it is."""
-        position = getattr(error, "position", None)
+        position = getattr(error, "start", None)
         text = _pointing(one_line(error.message), position, max(1, self.size.width - 2))
-        self.query_one("#filter-state", Static).update(Content.styled(text, "$text-error"), layout=False)
+        self.show_state(Content.styled(text, "$text-error"))
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
