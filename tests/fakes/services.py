@@ -49,7 +49,10 @@ class FakeClips:
         self.error: SaoError | None = None
 
     def scan(
-        self, progress: Callable[[int, int], None] | None = None, should_stop: Callable[[], bool] | None = None
+        self,
+        progress: Callable[[int, int], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+        caption_of: Callable[[str], str] | None = None,
     ) -> ScanReport:
         self.scans += 1
         if self.error:
@@ -69,7 +72,10 @@ class FakeClips:
     def row_for(self, relpath: str) -> ClipRow | None:
         return next((row for row in self.by_id.values() if row.relpath == relpath), None)
 
-    def set_captions(self, captions: Mapping[str, str], *, complete: bool = False) -> None:
+    def captions_signature(self) -> str:
+        return ""
+
+    def set_captions(self, captions: Mapping[str, str], *, complete: bool = False, **_: Any) -> None:
         for row in list(self.by_id.values()):
             if complete or row.relpath in captions:
                 self.by_id[row.id] = replace(row, caption=captions.get(row.relpath, ""))
