@@ -50,7 +50,10 @@ class FakeClips:
         self.error: SaoError | None = None
 
     def scan(
-        self, progress: Callable[[int, int], None] | None = None, should_stop: Callable[[], bool] | None = None
+        self,
+        progress: Callable[[int, int], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+        caption_of: Callable[[str], str] | None = None,
     ) -> ScanReport:
         self.scans += 1
         if self.error:
@@ -58,7 +61,7 @@ class FakeClips:
         counts = self.counts()
         return ScanReport(counts.num_clips, counts.num_unreadable, 0, 0.0)
 
-    def ids(self, filter_text: str = "", sort: str = "relpath", descending: bool = False) -> array[int]:
+    def ids(self, filter_text: str = "", sort: str = "relpath", descending: bool = False, **_: Any) -> array[int]:
         for word in filter_text.split():
             key, colon, _ = word.partition(":")
             if colon and key not in ("uncaptioned", "folder"):
@@ -68,7 +71,7 @@ class FakeClips:
         return array("q", (row.id for row in rows))
 
     def first_ids(
-        self, filter_text: str = "", sort: str = "relpath", descending: bool = False, limit: int = 128
+        self, filter_text: str = "", sort: str = "relpath", descending: bool = False, limit: int = 128, **_: Any
     ) -> array[int]:
         return self.ids(filter_text, sort, descending)[:limit]
 
@@ -85,7 +88,10 @@ class FakeClips:
     def row_for(self, relpath: str) -> ClipRow | None:
         return next((row for row in self.by_id.values() if row.relpath == relpath), None)
 
-    def set_captions(self, captions: Mapping[str, str], *, complete: bool = False) -> None:
+    def captions_signature(self) -> str:
+        return ""
+
+    def set_captions(self, captions: Mapping[str, str], *, complete: bool = False, **_: Any) -> None:
         for row in list(self.by_id.values()):
             if complete or row.relpath in captions:
                 self.by_id[row.id] = replace(row, caption=captions.get(row.relpath, ""))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from array import array
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from textual import work
-from textual.worker import get_current_worker
+from textual.worker import Worker, get_current_worker
 
 from sao_tui.core.errors import SaoError
 from sao_tui.tui.base import BaseScreen
@@ -64,7 +65,8 @@ class DatasetWorkers(BaseScreen):
         """Read the clips that a filter leaves; with `first`, those of the first page are told before all others."""
         clips, worker = self.services.clips, get_current_worker()
         try:
-            ids = clips.first_ids(filter_text, *order, PAGE_ROWS) if first else None
+            stop = _stop_of(worker)
+            ids = clips.first_ids(filter_text, *order, PAGE_ROWS, should_stop=stop) if first else None
             page = clips.rows(ids) if ids is not None else []
             if worker.is_cancelled:
                 return
@@ -73,7 +75,7 @@ class DatasetWorkers(BaseScreen):
                 self.post_message(FirstRead(number, ids, page))
                 ids = None
             if ids is None:
-                ids = clips.ids(filter_text, *order)
+                ids = clips.ids(filter_text, *order, should_stop=stop)
                 # The first page comes along: the table is drawn once, not first without and then with its rows.
                 page = page or clips.rows(ids[:PAGE_ROWS])
             message: IdsRead | FilterRefused = IdsRead(number, ids, page, clips.counts(), first and not is_told)
@@ -181,3 +183,7 @@ class DatasetWorkers(BaseScreen):
     def _find_path(self, relpath: str) -> None:
         row = self.services.clips.row_for(relpath)
         self.post_message(ClipFound(row.id if row else None, f"{relpath} is not in the dataset"))
+
+
+def _stop_of(worker: Worker[Any]) -> Callable[[], bool]:
+    return lambda: worker.is_cancelled

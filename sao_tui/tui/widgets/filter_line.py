@@ -120,6 +120,8 @@ class FilterLine(Vertical):
         """Put the marked completion in the place of the word at the cursor."""
         if not self._completions:
             return
+        from sao_tui.services.clip_filter import word_at
+
         line = self.query_one(Input)
         start, end = word_at(line.value, line.cursor_position)
         text = self._completions[self._chosen].text
@@ -129,10 +131,7 @@ class FilterLine(Vertical):
 
     def _offer(self) -> None:
         line = self.query_one(Input)
-        start, end = word_at(line.value, line.cursor_position)
-        word = line.value[start:end]
-        found = self._complete(line.value, line.cursor_position)
-        self._completions = [each for each in found if each.text != word]
+        self._completions = self._complete(line.value, line.cursor_position)
         self._chosen = 0
         self._show_completions()
 
@@ -146,19 +145,6 @@ class FilterLine(Vertical):
         others = [*self._completions[self._chosen + 1 :], *self._completions[: self._chosen]]
         parts += [Content(one_line(each.text)) for each in others]
         bar.update(Content("  ").join(parts), layout=False)
-
-
-def word_at(text: str, cursor: int) -> tuple[int, int]:
-    """Return where the word at the cursor begins and where it ends; a quoted phrase is one word."""
-    start, is_quoted = 0, False
-    for place, letter in enumerate(text[:cursor]):
-        if letter == '"':
-            is_quoted = not is_quoted
-        elif not is_quoted and (letter.isspace() or letter in "()"):
-            start = place + 1
-    if text[start : start + 1] == "-" and start < cursor:
-        start += 1
-    return start, cursor
 
 
 def _pointing(message: str, position: int | None, width: int) -> str:
