@@ -8,19 +8,18 @@ programs are merged; a clip that changed on both sides is a conflict.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from sao_tui.core.errors import SaoError
+from sao_tui.services.captions_asking import MAX_ATTEMPTS, CaptionChanges, CaptionReader
 from sao_tui.services.captions_edits import Edit, KeyChange, UndoStack
-from sao_tui.services.captions_file import MetadataFile, StaleFileError, cannot_read
-from sao_tui.services.captions_history import CaptionHistory, Earlier
+from sao_tui.services.captions_file import MetadataFile, StaleFileError
+from sao_tui.services.captions_history import Earlier
 from sao_tui.services.captions_index import text_hash
 from sao_tui.services.captions_plan import (
     DROPPED,
@@ -37,7 +36,6 @@ from sao_tui.services.workspace import Workspace
 
 __all__ = ["DROPPED", "CaptionChanges", "CaptionConflict", "CaptionStore", "Earlier", "Moved"]
 
-_MAX_ATTEMPTS = 20
 _SETTLE_SECONDS = 0.3
 """A file that looks half written is left alone until it has rested for so long."""
 _MAX_WAIT_SECONDS = 3.0
@@ -45,18 +43,6 @@ _LOOK_SECONDS = 0.02
 _COMPACT_SHARE = 0.25
 """Superseded lines for each clip's last one from which on closing writes the file anew."""
 _MANY_CLIPS = 1000
-
-_Answer = TypeVar("_Answer")
-
-
-@dataclass(frozen=True)
-class CaptionChanges:
-    """What other programs have done to the captions."""
-
-    captions: Mapping[str, str]
-    """New caption by relpath."""
-    is_complete: bool
-    """Whether these are all; otherwise any caption may have changed."""
 
 
 class Moved:
@@ -95,118 +81,13 @@ class _SeenCaptions:
             self._kept = {relpath: self._file.text_hash(relpath) for relpath in self._relpaths}
 
 
-class CaptionStore:
+class CaptionStore(CaptionReader):
     """The captions of one workspace. Safe to use from several threads and processes."""
 
     def __init__(self, workspace: Workspace, clock: Callable[[], float] = time.time) -> None:
         """Read nothing yet: the first question does."""
-        self._workspace = workspace
-        self._clock = clock
-        self._lock = threading.RLock()
+        super().__init__(workspace, clock)
         self._undo = UndoStack()
-
-    @cached_property
-    def _file(self) -> MetadataFile:
-        return MetadataFile(self._workspace.metadata_file, self._workspace.dataset_folder)
-
-    @cached_property
-    def _history(self) -> CaptionHistory:
-        return CaptionHistory(self._workspace.dataset_folder)
-
-    @property
-    def path(self) -> Path:
-        """metadata.jsonl, or the file that it links to."""
-        return self._file.path
-
-    @property
-    def history_problem(self) -> str:
-        """Why earlier captions are not kept, empty when they are."""
-        return self._history.problem
-
-    # Reading.
-
-    def load(self) -> None:
-        """Read what has changed in the file since it was last read.
-
-        Raises:
-            SaoError: It cannot be read, or names the line that is no JSON object.
-        """
-        with self._lock:
-            self._file.refresh()
-
-    def changed_on_disk(self) -> bool:
-        """Return whether the file is not the one last read or written."""
-        with self._lock:
-            return not self._file.is_current()
-
-    def take_changes(self) -> CaptionChanges:
-        """Read what has changed in the file, and return what other programs have changed since the last call.
-
-        Raises:
-            SaoError: See load.
-        """
-        with self._lock:
-            self._file.refresh()
-            changes = CaptionChanges(self._file.changes, not self._file.all_changed)
-            self._file.changes, self._file.all_changed = {}, False
-            return changes
-
-    def get(self, relpath: str) -> str:
-        """Return a clip's caption as last read, empty when it has none.
-
-        Raises:
-            SaoError: See load.
-        """
-        return self.record(relpath).get("text") or ""
-
-    def record(self, relpath: str) -> dict[str, Any]:
-        """Return all keys of a clip's line as last read, empty when it has none.
-
-        Raises:
-            SaoError: See load.
-        """
-        return self._ask(lambda file: file.record(relpath)) or {}
-
-    def items(self) -> Iterator[tuple[str, str]]:
-        """Give relpath and caption of each clip that has one, as last read, in constant memory.
-
-        Raises:
-            SaoError: See load.
-        """
-        return self._ask(lambda file: file.texts())
-
-    def all(self) -> dict[str, str]:
-        """Return every caption as last read, by relpath; for large datasets items() is the better question.
-
-        Raises:
-            SaoError: See load.
-        """
-        return dict(self.items())
-
-    def differing(self, captions: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-        """Give relpath and caption of each clip whose caption, as last read, is not the given one.
-
-        A hash of each is compared, so that half a million take a second and no memory.
-
-        Raises:
-            SaoError: See load.
-        """
-        self._ask(lambda file: None)
-        for relpath, text in captions:
-            with self._lock:
-                is_same = self._file.text_hash(relpath) == text_hash(text)
-            if not is_same:
-                yield relpath, self.get(relpath)
-
-    def history(self, relpath: str) -> list[Earlier]:
-        """Return the captions that a clip had before, the last replaced first.
-
-        Raises:
-            SaoError: They cannot be read.
-        """
-        return self._history.of(relpath)
-
-    # Writing.
 
     def set(self, relpath: str, text: str, *, expected: str | None = None) -> None:
         """Write a clip's caption; it is durable when this returns.
@@ -329,21 +210,6 @@ class CaptionStore:
 
     # How it is done.
 
-    def _ask(self, question: Callable[[MetadataFile], _Answer]) -> _Answer:
-        """Return the answer of the file as last read; it is read again where another program wrote into it."""
-        with self._lock:
-            try:
-                for _ in range(_MAX_ATTEMPTS):
-                    if not self._file.is_read:
-                        self._file.refresh()
-                    try:
-                        return question(self._file)
-                    except StaleFileError:
-                        self._file.refresh(anew=True)
-            except OSError as error:
-                raise cannot_read(self.path, error) from error
-        raise self._restless()
-
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """Hold the locks."""
@@ -379,7 +245,7 @@ class CaptionStore:
     def _write(self, plan: Callable[[Edit, NewLines], None], description: str) -> Edit:
         """Plan an edit and write it; plan again where another program saves meanwhile."""
         before: Edit | None = None
-        for _ in range(_MAX_ATTEMPTS):
+        for _ in range(MAX_ATTEMPTS):
             edit, lines = Edit(description, self._scratch), NewLines(self._scratch)
             try:
                 plan(edit, lines)
@@ -424,11 +290,6 @@ class CaptionStore:
         folder = self._workspace.cache_folder
         folder.mkdir(exist_ok=True)
         return folder
-
-    def _restless(self) -> SaoError:
-        return SaoError(
-            f"{self.path} is being written by another program all the time.", "Try again once that has ended."
-        )
 
 
 def _replaced_text(change: KeyChange) -> str:
