@@ -54,7 +54,7 @@ class NewLines:
             yield (None if offset == _NEW else offset), self._read(number)
 
     def in_file_order(self) -> Iterator[tuple[int, int, bytes]]:
-        """Give offset and length of the lines that others take the place of, and these, from the file's beginning on."""
+        """Give offset and length of each line that another takes the place of, and that one, in file order."""
         for number in self._sorted():
             if self._offsets[number] != _NEW:
                 yield self._offsets[number], self._lengths[number], self._read(number)
