@@ -305,7 +305,7 @@ def refresh(
         report = index.scan_folders(folders, progress, should_stop, caption_of)
     if problem is not None:
         raise problem
-    index.set_captions(captions.all(), complete=True, signature=signature, should_stop=should_stop)
+    index.set_captions(captions.items(), complete=True, signature=signature, should_stop=should_stop)
     return report
 
 

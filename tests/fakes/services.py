@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from sao_tui.core.errors import SaoError
-from sao_tui.services.captions import CaptionConflict
+from sao_tui.services.captions import CaptionChanges, CaptionConflict
 from sao_tui.services.clips import ClipCounts, ClipRow, FolderCount, ScanReport
 from sao_tui.services.gpu import GpuReading, GpuSample, HostSample
 from sao_tui.services.views import SavedFilter
@@ -152,8 +152,8 @@ class FakeCaptions:
         self.texts = {row.relpath: row.caption for row in rows if row.caption}
         self.conflicts: dict[str, str] = {}
         self.changed = False
-        self._undo: list[tuple[str, str, str]] = []
-        self._redo: list[tuple[str, str, str]] = []
+        self._undo: list[tuple[str, dict[str, tuple[str, str]]]] = []
+        self._redo: list[tuple[str, dict[str, tuple[str, str]]]] = []
 
     def load(self) -> None:
         self.changed = False
@@ -164,29 +164,34 @@ class FakeCaptions:
     def get(self, relpath: str) -> str:
         return self.texts.get(relpath, "")
 
-    def set(self, relpath: str, text: str, *, expected: str | None = None) -> None:
-        theirs = self.conflicts.pop(relpath, None)
-        if theirs is not None:
-            self.texts[relpath] = theirs
-            raise CaptionConflict(relpath, text, theirs)
-        self._undo.append((relpath, self.get(relpath), text))
-        self.texts[relpath] = text
+    def items(self) -> Iterator[tuple[str, str]]:
+        return iter(self.all().items())
 
-    def undo(self) -> str | None:
-        if not self._undo:
-            return None
-        relpath, before, after = self._undo.pop()
-        self._redo.append((relpath, before, after))
-        self.texts[relpath] = before
-        return f"caption of {relpath}"
+    def set_many(
+        self, captions: Mapping[str, str], description: str = "", *, expected: Mapping[str, str] | None = None
+    ) -> int:
+        for relpath, text in captions.items():
+            theirs = self.conflicts.pop(relpath, None)
+            if theirs is not None:
+                self.texts[relpath] = theirs
+                raise CaptionConflict(relpath, text, theirs)
+        self._undo.append((description, {relpath: (self.get(relpath), text) for relpath, text in captions.items()}))
+        self.texts |= captions
+        return len(captions)
 
-    def redo(self) -> str | None:
-        if not self._redo:
+    def move(self, *, back: bool) -> SimpleNamespace | None:
+        source, target = (self._undo, self._redo) if back else (self._redo, self._undo)
+        if not source:
             return None
-        relpath, before, after = self._redo.pop()
-        self._undo.append((relpath, before, after))
-        self.texts[relpath] = after
-        return f"caption of {relpath}"
+        target.append(source.pop())
+        description, changes = target[-1]
+        texts = {relpath: before if back else after for relpath, (before, after) in changes.items()}
+        self.texts |= texts
+        return SimpleNamespace(description=description, num_clips=len(texts), captions=lambda: iter(texts.items()))
+
+    def take_changes(self) -> CaptionChanges:
+        self.changed = False
+        return CaptionChanges(dict(self.texts), True)
 
     def changed_on_disk(self) -> bool:
         return self.changed
@@ -233,6 +238,8 @@ class FakeJobs:
 
 class FakeServices:
     """The bundle."""
+
+    has_vocabulary = False
 
     def __init__(self, rows: Sequence[ClipRow] | None = None, **settings: Any) -> None:
         rows = clip_rows() if rows is None else rows

@@ -106,15 +106,15 @@ class DatasetWorkers(BaseScreen):
 
     @work(thread=True, group="captions", exit_on_error=False)
     def _save_caption(self, relpath: str, text: str, before: str) -> None:
+        from sao_tui.services import captioning
         from sao_tui.services.captions import CaptionConflict
 
-        clips, captions = self.services.clips, self.services.captions
+        clips = self.services.clips
         try:
-            captions.set(relpath, text, expected=before)
+            captioning.write(self.services, {relpath: text}, expected={relpath: before})
         except CaptionConflict as conflict:
             self.post_message(CaptionConflicted(conflict.relpath, conflict.mine, conflict.theirs))
             return
-        clips.set_captions({relpath: text})
         self.post_message(CaptionsChanged("saved", clips.row_for(relpath), clips.counts()))
 
     @work(thread=True, group="captions", exit_on_error=False)
@@ -125,26 +125,24 @@ class DatasetWorkers(BaseScreen):
 
     @work(thread=True, group="captions", exit_on_error=False)
     def _move_in_history(self, verb: str) -> None:
-        clips, captions = self.services.clips, self.services.captions
-        before = captions.all()
-        done = captions.undo() if verb == "undone" else captions.redo()
-        if done is None:
+        from sao_tui.services import captioning
+
+        move = captioning.undo if verb == "undone" else captioning.redo
+        moved = move(self.services)
+        if moved is None:
             self.post_message(ClipFound(None, f"nothing to be {verb}"))
             return
-        after = captions.all()
-        paths = before.keys() | after.keys()
-        changed = {path: after.get(path, "") for path in paths if before.get(path) != after.get(path)}
-        clips.set_captions(changed)
-        row = clips.row_for(next(iter(changed))) if len(changed) == 1 else None
-        self.post_message(CaptionsChanged(f"{verb}: {done}", row, clips.counts(), move=True))
+        clips = self.services.clips
+        row = clips.row_for(moved.relpath) if moved.relpath else None
+        self.post_message(CaptionsChanged(f"{verb}: {moved.description}", row, clips.counts(), move=True))
 
     @work(thread=True, group="watch", exit_on_error=False)
     def _watch_captions(self) -> None:
-        clips, captions = self.services.clips, self.services.captions
-        if captions.changed_on_disk():
-            captions.load()
-            clips.set_captions(captions.all(), complete=True)
-            self.post_message(CaptionsChanged("captions read again: another program wrote them", None, clips.counts()))
+        from sao_tui.services import captioning
+
+        if captioning.take_in(self.services):
+            counts = self.services.clips.counts()
+            self.post_message(CaptionsChanged("captions read again: another program wrote them", None, counts))
 
     @work(thread=True, group="folder", exit_on_error=False)
     def _watch_folder(self) -> None:
