@@ -19,10 +19,12 @@ from typing import Any, Literal
 from sao_tui.core.errors import SaoError
 from sao_tui.core.files import write_json
 
-JobKind = Literal["train", "encode"]
+JobKind = Literal["train", "encode", "prepare"]
 JobState = Literal[
     "queued", "starting", "running", "paused", "stopping", "finished", "stopped", "failed", "crashed", "hung", "held"
 ]
+TASK_KINDS: frozenset[str] = frozenset({"prepare"})
+"""Jobs without torch: `sao_tui.tasks` does them, under the interpreter of the supervisor."""
 FINAL_STATES: frozenset[str] = frozenset({"finished", "stopped", "failed", "crashed"})
 
 
@@ -127,7 +129,7 @@ class JobSpec:
     created: float
     """Unix seconds."""
     settings: dict[str, Any]
-    """TrainSettings or EncodeSettings as a dictionary (sao_tui.core.settings)."""
+    """TrainSettings or EncodeSettings (sao_tui.core.settings), or PrepareSettings (sao_tui.core.preparing)."""
     model_config: dict[str, Any]
     """Upstream's model config as the worker will use it."""
     dataset_config: dict[str, Any]
@@ -146,7 +148,7 @@ class JobStatus:
     state: JobState
     step: int = 0
     steps: int = 0
-    """Optimizer steps, or clips to encode, that were asked for; 0 while unknown."""
+    """Optimizer steps, or clips to encode or prepare, that were asked for; 0 while unknown."""
     reason: str = ""
     """Why it ended or waits, in one sentence."""
     supervisor: ProcessId | None = None

@@ -9,20 +9,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sao_tui import __version__
 from sao_tui.core.errors import SaoError
-from sao_tui.core.jobs import FINAL_STATES, JobFolder, JobKind, JobSpec, JobState
+from sao_tui.core.jobs import FINAL_STATES, TASK_KINDS, JobFolder, JobKind, JobSpec, JobState
 from sao_tui.core.settings import EncodeSettings, TrainSettings
 from sao_tui.services.launch import await_first_word, start_supervisor
 from sao_tui.services.liveness import Life, look
 from sao_tui.services.worker_process import end_group
 
 if TYPE_CHECKING:
+    from sao_tui.core.preparing import PrepareSettings
     from sao_tui.services.workspace import Workspace
 
 POLL_SECONDS = 0.2
@@ -40,7 +41,7 @@ class JobView:
     """Derived from lock, processes and heartbeat at the moment of asking."""
     step: int
     steps: int
-    """Optimizer steps, or clips to encode, that were asked for; 0 while unknown."""
+    """Optimizer steps, or clips to encode or prepare, that were asked for; 0 while unknown."""
     reason: str
     """Why it ended or waits, in one sentence."""
     hint: str
@@ -133,6 +134,22 @@ class Jobs:
         )
         return self._start("encode", asdict(resolved), model_config, dataset_config, name)
 
+    def start_prepare(self, settings: PrepareSettings, clips: Sequence[str], duplicates: Mapping[str, str]) -> JobView:
+        """Start preparing clips, detached; nothing is checked here.
+
+        Args:
+            clips: Relative to the source folder of the settings.
+            duplicates: Clip -> the earlier one that it nearly equals.
+
+        Raises:
+            SaoError: The job's folder cannot be made, or its supervisor does not start.
+        """
+        from sao_tui.services.prepare_jobs import write_clips
+
+        return self._start(
+            "prepare", asdict(settings), {}, {}, None, lambda folder: write_clips(folder, clips, duplicates)
+        )
+
     def list(self) -> JobViews:
         """Return all jobs, newest first.
 
@@ -224,8 +241,9 @@ class Jobs:
         model_config: dict[str, Any],
         dataset_config: dict[str, Any],
         name: str | None,
+        fill: Callable[[Path], None] = lambda folder: None,
     ) -> JobView:
-        """Make the job's folder and start its supervisor."""
+        """Make the job's folder, `fill` it and start its supervisor."""
         now = self._clock()
         folder = self._new_folder(kind, name, now)
         spec = JobSpec(
@@ -234,11 +252,15 @@ class Jobs:
             settings=settings,
             model_config=model_config,
             dataset_config=self._absolute_dataset(dataset_config),
-            worker_python=self._workspace.worker_python,
+            worker_python=sys.executable if kind in TASK_KINDS else self._workspace.worker_python,
             argv=sys.argv,
             versions={"sao_tui": __version__, "python": sys.version.split()[0]},
         )
         folder.create(spec)
+        try:
+            fill(folder.path)
+        except OSError as error:
+            raise SaoError(f"Cannot write {folder.path}: {error.strerror}.", "Free some space on its disk.") from error
         process = start_supervisor(folder, self._worker_command)
         with self._reaping:
             self._launched.append(process)

@@ -6,14 +6,16 @@ import fcntl
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal
 
 from sao_tui.core.errors import SaoError
 from sao_tui.core.events import EventKind, EventWriter
-from sao_tui.core.jobs import FINAL_STATES, JobFolder, JobSpec, JobStatus, ProcessId
+from sao_tui.core.jobs import FINAL_STATES, TASK_KINDS, JobFolder, JobSpec, JobStatus, ProcessId
 from sao_tui.services.endings import read_log_tail
 from sao_tui.services.telemetry import EventTail
 from sao_tui.services.worker_process import JOB_VARIABLE, KILL_GRACE_SECONDS, send_to_group, worker_environment
@@ -31,7 +33,7 @@ def supervise(folder: JobFolder, worker_command: Sequence[str] | None = None) ->
     """Run a job's worker to its end and return how it ended.
 
     Args:
-        worker_command: Started in place of `PYTHON -m sao_tui.worker`; the job folder is appended.
+        worker_command: Started in place of `PYTHON -m sao_tui.worker` or `sao_tui.tasks`; the job folder is appended.
 
     Raises:
         SaoError: The job is described wrongly, has ended, or is supervised already.
@@ -43,8 +45,15 @@ def supervise(folder: JobFolder, worker_command: Sequence[str] | None = None) ->
             raise SaoError(f"{folder.name} has ended already: {before.state}.", "Start another job.")
         if before.worker is not None and before.worker.is_alive():
             raise SaoError(f"The worker of {folder.name} still runs.", "Stop it first.")
-        command = list(worker_command or (spec.worker_python, "-m", "sao_tui.worker"))
+        command = list(worker_command or _command(spec))
         return Supervisor(folder, spec, [*command, str(folder.path)]).run()
+
+
+def _command(spec: JobSpec) -> tuple[str, ...]:
+    """Return what does such a job, without the job's folder."""
+    if spec.kind in TASK_KINDS:
+        return sys.executable, "-m", "sao_tui.tasks"
+    return spec.worker_python, "-m", "sao_tui.worker"
 
 
 def heed_signals(folder: JobFolder) -> None:
@@ -193,7 +202,8 @@ class Supervisor:
         elif self._request is None and (self._folder.requests / "stop").exists():
             self._request = "stop"
             self._stop_asked_at = now
-            self._status.change(state="stopping", reason="Stops after this step, with a checkpoint.")
+            what = "this clip" if self._spec.kind in TASK_KINDS else "this step, with a checkpoint"
+            self._status.change(state="stopping", reason=f"Stops after {what}.")
         if self._request == "kill":
             self._escalate(worker, now)
         elif self._request == "stop" and not self._has_begun and now - self._stop_asked_at >= EARLY_STOP_SECONDS:
@@ -216,6 +226,9 @@ class Supervisor:
         while self._read_events():
             pass
         outcome = decide(self._words, end, self._request, self._has_begun)
+        if self._spec.kind in TASK_KINDS and outcome.state in ("crashed", "stopped"):
+            hint = f"What is done stays done. Go on with `sao-tui dataset prepare --resume {self._folder.name}`."
+            outcome = replace(outcome, hint=hint)
         return self._record(outcome, end)
 
     def _finish_unstarted(self, error: OSError | SaoError) -> JobStatus:

@@ -85,7 +85,7 @@ def test_opening_the_dashboard_loads_no_torch_and_no_numpy_before_it_is_needed(t
     assert not loaded & (TORCH_STACK | {"numpy", "pydantic", "soundfile", "miniaudio"})
 
 
-@pytest.mark.parametrize("package", ["core", "services", "supervisor"])
+@pytest.mark.parametrize("package", ["core", "services", "supervisor", "tasks"])
 def test_no_module_of_the_light_layers_loads_torch_or_textual(package: str) -> None:
     assert not loaded_after(import_all(package)) & (TORCH_STACK | {"textual"})
 
