@@ -245,7 +245,7 @@ class Jobs:
     ) -> JobView:
         """Make the job's folder, `fill` it and start its supervisor."""
         now = self._clock()
-        folder = self._new_folder(kind, name, now)
+        folder = _new_folder(self._workspace.runs_folder, kind, name, now)
         spec = JobSpec(
             kind=kind,
             created=now,
@@ -266,19 +266,6 @@ class Jobs:
             self._launched.append(process)
         await_first_word(folder, process)
         return self._view(folder)
-
-    def _new_folder(self, kind: JobKind, name: str | None, now: float) -> JobFolder:
-        """Return a folder that does not exist yet."""
-        runs = self._workspace.runs_folder
-        if name is not None:
-            if not _NAME.fullmatch(name):
-                raise SaoError(f"{name!r} cannot name a job.", "Use letters, digits, dots, dashes and underscores.")
-            if (runs / name).exists():
-                raise SaoError(f"There is a job named {name} already.", "Choose another name.")
-            return JobFolder(runs / name)
-        stem = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{kind}"
-        candidates = (stem if number == 1 else f"{stem}-{number}" for number in range(1, 1_000))
-        return JobFolder(next(runs / each for each in candidates if not (runs / each).exists()))
 
     def _reap(self) -> None:
         """Let supervisors that have ended leave the process table."""
@@ -349,3 +336,16 @@ def _request(folder: JobFolder, word: str) -> None:
             f"Cannot ask {folder.name} to {word}: {error.strerror}: {folder.requests}.",
             "Free some space on its disk, or end the worker's process by its pid.",
         ) from error
+
+
+def _new_folder(runs: Path, kind: JobKind, name: str | None, now: float) -> JobFolder:
+    """Return a folder that does not exist yet."""
+    if name is not None:
+        if not _NAME.fullmatch(name):
+            raise SaoError(f"{name!r} cannot name a job.", "Use letters, digits, dots, dashes and underscores.")
+        if (runs / name).exists():
+            raise SaoError(f"There is a job named {name} already.", "Choose another name.")
+        return JobFolder(runs / name)
+    stem = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{kind}"
+    candidates = (stem if number == 1 else f"{stem}-{number}" for number in range(1, 1_000))
+    return JobFolder(next(runs / each for each in candidates if not (runs / each).exists()))
