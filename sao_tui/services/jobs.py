@@ -251,7 +251,7 @@ class Jobs:
             created=now,
             settings=settings,
             model_config=model_config,
-            dataset_config=self._absolute_dataset(dataset_config),
+            dataset_config=_absolute_dataset(dataset_config, self._absolute),
             worker_python=sys.executable if kind in TASK_KINDS else self._workspace.worker_python,
             argv=sys.argv,
             versions={"sao_tui": __version__, "python": sys.version.split()[0]},
@@ -316,15 +316,6 @@ class Jobs:
         default = self._workspace.text_encoder_home
         return self._absolute(asked) or (str(default) if default else None)
 
-    def _absolute_dataset(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Return upstream's dataset config with absolute paths."""
-        resolved = copy.deepcopy(config)
-        for item in resolved.get("datasets", []):
-            for key in ("path", "custom_metadata_module"):
-                if isinstance(item, dict) and isinstance(item.get(key), str):
-                    item[key] = self._absolute(item[key])
-        return resolved
-
 
 def _request(folder: JobFolder, word: str) -> None:
     """Leave a request in the job's folder."""
@@ -349,3 +340,13 @@ def _new_folder(runs: Path, kind: JobKind, name: str | None, now: float) -> JobF
     stem = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{kind}"
     candidates = (stem if number == 1 else f"{stem}-{number}" for number in range(1, 1_000))
     return JobFolder(next(runs / each for each in candidates if not (runs / each).exists()))
+
+
+def _absolute_dataset(config: dict[str, Any], absolute: Callable[[str], str | None]) -> dict[str, Any]:
+    """Return upstream's dataset config with absolute paths."""
+    resolved = copy.deepcopy(config)
+    for item in resolved.get("datasets", []):
+        for key in ("path", "custom_metadata_module"):
+            if isinstance(item, dict) and isinstance(item.get(key), str):
+                item[key] = absolute(item[key])
+    return resolved
