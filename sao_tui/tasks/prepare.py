@@ -12,6 +12,7 @@ from sao_tui.core.files import write_atomically
 from sao_tui.core.jobs import JobFolder, JobSpec
 from sao_tui.core.preparing import PrepareSettings, read_settings
 from sao_tui.services.prepare_finish import (
+    PrepareReport,
     carry_over,
     make_report,
     outcome_findings,
@@ -44,17 +45,17 @@ def prepare(
     clips = read_clips(folder.path)
     emitter.state("starting", 0, len(clips))
     records = _records(settings)
-    teller = _Teller(emitter, clock)
-    follower = _CaptionFollower(settings, records, clock)
+    teller, follower = _Teller(emitter, clock), _CaptionFollower(settings, records, clock)
 
     def told(outcome: ClipOutcome) -> None:
         teller.told(outcome)
         follower.told(outcome)
 
+    duplicates = read_duplicates(folder.path)
     run = PrepareRun(
         settings,
         clips,
-        duplicates=read_duplicates(folder.path),
+        duplicates=duplicates,
         should_stop=control.should_stop,
         progress=teller.progress,
         told=told,
@@ -64,16 +65,19 @@ def prepare(
         is_complete = run.run()
     finally:
         teller.last()
-        _finish(folder, settings, run.journal, clips, records)
-    report = make_report(_in_order(run.journal, clips), len(clips), settings.output)
-    if not is_complete:
+        report = _finish(folder, settings, run.journal, clips, records)
+    if is_complete:
+        emitter.state("finished", len(clips), len(clips), report.in_words + _used(settings))
+    else:
         emitter.state("stopped", teller.done, len(clips), f"Stopped on request: {report.in_words}")
-        return
-    words = report.in_words
-    if settings.use and not settings.is_in_place:
-        use_dataset(open_workspace(Path(settings.workspace)), Path(settings.output))
-        words += f" {Path(settings.output).name} is the dataset now."
-    emitter.state("finished", len(clips), len(clips), words)
+
+
+def _used(settings: PrepareSettings) -> str:
+    """Make the output the dataset where that was asked for, and say so."""
+    if not settings.use or settings.is_in_place:
+        return ""
+    use_dataset(open_workspace(Path(settings.workspace)), Path(settings.output))
+    return f" {Path(settings.output).name} is the dataset now."
 
 
 def _records(settings: PrepareSettings) -> Records:
@@ -101,7 +105,7 @@ def _finish(
     journal: Journal,
     clips: list[str],
     records: Records,
-) -> None:
+) -> PrepareReport:
     """Write what belongs to the clips that are done, however the job ends."""
     outcomes = _in_order(journal, clips)
     try:
@@ -111,9 +115,11 @@ def _finish(
         else:
             write_metadata(outcomes, records, settings)
             carry_over(outcomes, settings)
-        write_report(folder.path, make_report(outcomes, len(clips), settings.output))
+        report = make_report(outcomes, len(clips), settings.output)
+        write_report(folder.path, report)
     except OSError as error:
         raise output_error(error, Path(settings.output)) from error
+    return report
 
 
 def _in_order(journal: Journal, clips: list[str]) -> list[ClipOutcome]:
