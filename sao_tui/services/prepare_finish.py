@@ -14,7 +14,7 @@ from sao_tui.core.errors import SaoError
 from sao_tui.core.files import write_atomically, write_json
 from sao_tui.core.findings import Finding
 from sao_tui.core.preparing import PrepareSettings
-from sao_tui.services.captions_file import encode_record
+from sao_tui.services.captions_lines import encode_record
 from sao_tui.services.prepare_journal import ClipOutcome, Output
 
 if TYPE_CHECKING:

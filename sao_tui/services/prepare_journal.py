@@ -6,6 +6,7 @@ first line and one outcome a line after it. A torn last line is an ordinary end 
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -101,13 +102,23 @@ class Journal:
         return journal
 
     def open(self) -> None:
-        """Begin the file, or go on at its end.
+        """Begin the file, or go on at its end; it is locked until it is closed.
 
         Raises:
+            SaoError: Another job has it open.
             OSError: It cannot be written.
         """
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         self._descriptor = os.open(self.path, flags, 0o644)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SaoError(
+                f"Another job prepares clips into {self.path.parent}.", "Wait for it, or stop it: sao-tui train list."
+            ) from error
+        except OSError:
+            # A file system without locks.
+            pass
         size = os.fstat(self._descriptor).st_size
         if not size:
             self._append({"settings": asdict(self.settings), "taken": self.taken})

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 FFMPEG_SUFFIXES = frozenset({".m4a", ".aac", ".wma", ".webm", ".mp4", ".mka"})
 """What only ffmpeg reads."""
 SECTION_SECONDS = 300.0
+DECODED_PREFIX = ".decoded-"
+"""Of the folders with what ffmpeg decodes."""
 FFMPEG_SECONDS = 1_800.0
 INSTALL_FFMPEG = "Install ffmpeg (`apt install ffmpeg`) and prepare again, or convert the file to wav yourself."
 
@@ -56,7 +58,7 @@ def open_clip(path: Path, temporary: Path, *, whole: bool) -> Iterator[OpenClip]
         with _open(path, whole=whole) as clip:
             yield clip
         return
-    with TemporaryDirectory(prefix=".decoded-", dir=temporary) as folder:
+    with TemporaryDirectory(prefix=DECODED_PREFIX, dir=temporary) as folder:
         decoded = Path(folder) / "clip.wav"
         decode_with_ffmpeg(path, decoded)
         with _open(decoded, whole=whole) as clip:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,7 @@ from sao_tui.services.prepare_clip import SILENT, ClipReading, Piece, clip_piece
 from sao_tui.services.prepare_files import Part, commit, discard, move_original, write_part
 from sao_tui.services.prepare_journal import JOURNAL_NAME, ClipOutcome, Journal, Output
 from sao_tui.services.prepare_names import OutputNames
+from sao_tui.services.prepare_read import DECODED_PREFIX
 
 Progress = Callable[[int, int], None]
 _MAX_THREADS = 8
@@ -95,6 +97,9 @@ class PrepareRun:
         self._progress(num_done, len(self._clips))
         try:
             self.journal.open()
+            for leftover in self._temporary.glob(f"{DECODED_PREFIX}*"):
+                # Of a killed job, whose lock is ours now.
+                shutil.rmtree(leftover, ignore_errors=True)
             for worked in self._work(todo):
                 outcome = self._commit(worked)
                 self.journal.add(outcome)

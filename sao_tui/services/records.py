@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import posixpath
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sao_tui.core.errors import SaoError
+from sao_tui.services.captions_lines import BadLineError, parse_line, record_relpath
 
 if TYPE_CHECKING:
     from sao_tui.core.preparing import PrepareSettings
-    from sao_tui.services.captions import CaptionStore
     from sao_tui.services.prepare_journal import ClipOutcome
     from sao_tui.services.workspace import Workspace
 
@@ -37,33 +35,13 @@ def read_records(path: Path) -> Records:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise _bad_line(path, number, f"is not JSON ({error})") from error
-        if not isinstance(record, dict):
-            raise _bad_line(path, number, "is not a JSON object")
-        if isinstance(record.get("audio_path"), str):
-            records[relative_path(record["audio_path"], str(path.parent))] = record
+            record = parse_line(line)
+        except BadLineError as error:
+            raise SaoError(f"Line {number} of {path} {error}.", f"Correct line {number} in a text editor.") from error
+        relpath = record_relpath(record, str(path.parent))
+        if relpath is not None:
+            records[relpath] = record
     return records
-
-
-def relative_path(audio_path: str, folder: str) -> str:
-    """Return a clip's path relative to the folder; absolute paths and detours like `./a.wav` are tolerated."""
-    if not audio_path.startswith("/") and "./" not in audio_path and "//" not in audio_path:
-        return audio_path
-    whole = posixpath.normpath(posixpath.join(folder, audio_path))
-    start = f"{posixpath.normpath(folder)}/"
-    return whole.removeprefix(start)
-
-
-def write_records(store: CaptionStore, records: Mapping[str, Mapping[str, Any]], description: str) -> int:
-    """Write lines by relpath in one durable step that one undo takes back; return how many captions changed.
-
-    Raises:
-        SaoError: The file cannot be read or written; it is as it was.
-    """
-    texts = {relpath: str(record.get("text") or "") for relpath, record in records.items()}
-    return store.set_many(texts, description)
 
 
 def follow_in_place(
@@ -89,9 +67,13 @@ def follow_in_place(
     new = {
         record["audio_path"]: record for record in output_records(outcomes, before, settings) if "prepared" in record
     }
-    changed = {path: record for path, record in new.items() if not _is_brought(current.get(path), record)}
+    changed = {
+        relpath: {name: value for name, value in record.items() if name != "audio_path"}
+        for relpath, record in new.items()
+        if not _is_brought(current.get(relpath), record)
+    }
     if changed:
-        write_records(CaptionStore(workspace), changed, "captions of prepared clips")
+        CaptionStore(workspace).set_records(changed, "captions of prepared clips")
 
 
 def _text_of(record: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -101,7 +83,3 @@ def _text_of(record: Mapping[str, Any] | None) -> dict[str, Any]:
 def _is_brought(current: Mapping[str, Any] | None, record: Mapping[str, Any]) -> bool:
     keys = ("source", "start_seconds", "end_seconds", "prepared")
     return current is not None and all(current.get(key) == record[key] for key in keys)
-
-
-def _bad_line(path: Path, number: int, what: str) -> SaoError:
-    return SaoError(f"Line {number} of {path} {what}.", f"Correct line {number} in a text editor.")

@@ -321,3 +321,14 @@ def test_the_journal_holds_plain_json(dataset: Path) -> None:
     lines = (dataset.parent / "out" / JOURNAL_NAME).read_text().splitlines()
     assert json.loads(lines[0])["settings"]["rate_hz"] == 44_100
     assert json.loads(lines[1])["clip"] == "a.wav"
+
+
+def test_two_jobs_do_not_write_into_one_folder(dataset: Path) -> None:
+    write_clip(dataset / "a.wav")
+    first = PrepareRun(settings(dataset), ["a.wav"])
+    first.journal.open()
+    try:
+        with pytest.raises(SaoError, match="Another job"):
+            PrepareRun(settings(dataset), ["a.wav"]).run()
+    finally:
+        first.journal.close()

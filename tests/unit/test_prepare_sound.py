@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pyloudnorm
 import pytest
@@ -109,7 +111,7 @@ def test_fixed_slices_have_the_length_less_at_most_ten_milliseconds_and_cover_ev
     sound = tone(10.3, hz=313, channels=2)
     spans = slice_spans(sound, RATE, settings(slicing="fixed", slice_seconds=2.0))
     assert spans[0].start == 0 and spans[-1].end == len(sound)
-    assert all(before.end == after.start for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before.end == after.start for before, after in pairwise(spans))
     assert all(1.99 <= (span.end - span.start) / RATE <= 2.0 for span in spans[:-1])
     assert all(is_at_crossing(sound, span.end) for span in spans[:-1])
     assert len(spans) == 6
