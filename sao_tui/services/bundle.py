@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sao_tui.services.workspace import Workspace, open_workspace
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from sao_tui.services.gpu import GpuReading, HostSample
     from sao_tui.services.jobs import Jobs
     from sao_tui.services.playback import Playback
+    from sao_tui.services.views import SavedFilters
+    from sao_tui.services.vocabulary import Vocabulary
 
 
 class Services:
@@ -36,6 +38,25 @@ class Services:
         from sao_tui.services.captions import CaptionStore
 
         return CaptionStore(self.workspace)
+
+    @cached_property
+    def views(self) -> SavedFilters:
+        """The saved filters of the dataset table."""
+        from sao_tui.services.views import SavedFilters
+
+        return SavedFilters(self.workspace)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The words and phrases of the captions."""
+        from sao_tui.services.vocabulary import Vocabulary
+
+        return Vocabulary(self.captions)
+
+    @property
+    def has_vocabulary(self) -> bool:
+        """Whether the vocabulary has been asked for."""
+        return "vocabulary" in self.__dict__
 
     @cached_property
     def playback(self) -> Playback:
@@ -68,6 +89,16 @@ class Services:
 
         return peaks(path, columns, self.workspace.cache_folder)
 
+    def save_settings(self, **changes: Any) -> None:
+        """Write settings to sao.toml by dotted key.
+
+        Raises:
+            SaoError: A key is unknown, a value has the wrong type, or the file cannot be written.
+        """
+        from sao_tui.services.workspace import save_settings
+
+        save_settings(self.workspace, **changes)
+
     def read_gpus(self) -> GpuReading:
         """Return the GPUs now."""
         from sao_tui.services.gpu import read_gpus
@@ -81,8 +112,8 @@ class Services:
         return read_host(self.workspace.root)
 
     def close(self) -> None:
-        """Stop what must not outlive the dashboard: the generation worker and a playing sound."""
-        for name in ("generator", "playback"):
+        """Stop what must not outlive the dashboard, such as a playing sound, and tidy the captions up."""
+        for name in ("generator", "playback", "captions"):
             service = self.__dict__.get(name)
             if service is not None:
                 service.close()

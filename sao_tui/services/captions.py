@@ -293,7 +293,7 @@ class CaptionStore(CaptionReader):
 
 
 def _replaced_text(change: KeyChange) -> str:
-    return (change.before or {}).get("text") or "" if "text" in change.touched else ""
+    return (change.before or {}).get("text") or ""
 
 
 def _rested_seconds(path: Path) -> float:

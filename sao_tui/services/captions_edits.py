@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sao_tui.services.captions_lines import compact_json, from_json
+
 _MEMORY_BYTES = 1 << 15
 _MAX_EDITS = 200
+
+_NOTHING: dict[str, Any] = {}
 
 Keys = dict[str, Any]
 """Keys of a clip's line with their values."""
@@ -26,9 +29,9 @@ class KeyChange:
     after: Keys | None
 
     @property
-    def touched(self) -> frozenset[str]:
+    def touched(self) -> Set[str]:
         """The keys that differ."""
-        return frozenset(self.before or ()) | frozenset(self.after or ())
+        return (self.before or _NOTHING).keys() | (self.after or _NOTHING).keys()
 
     def reversed(self) -> KeyChange:
         """Return the change that takes this one back."""
@@ -52,14 +55,13 @@ class Edit:
     def add(self, change: KeyChange) -> None:
         """Note what was done to one clip."""
         self.num_clips += 1
-        line = json.dumps([change.relpath, change.before, change.after])
-        self._file.write(line.encode() + b"\n")
+        self._file.write(compact_json([change.relpath, change.before, change.after]) + b"\n")
 
     def changes(self) -> Iterator[KeyChange]:
         """Give the changes in their order."""
         self._file.seek(0)
         for line in self._file:
-            yield KeyChange(*json.loads(line))
+            yield KeyChange(*from_json(line))
 
     def reversed(self) -> Iterator[KeyChange]:
         """Give the changes that take this edit back."""
@@ -113,5 +115,5 @@ def changed_record(record: Mapping[str, Any] | None, change: KeyChange) -> Keys 
         return None if rest.keys() <= {"audio_path"} else dict(rest) | {"text": ""}
     if record is None:
         return {"audio_path": change.relpath} | change.after
-    kept = {key: value for key, value in record.items() if key not in change.touched or key in change.after}
-    return kept | change.after
+    dropped = (change.before or _NOTHING).keys() - change.after.keys()
+    return {key: value for key, value in record.items() if key not in dropped} | change.after

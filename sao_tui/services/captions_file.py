@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sao_tui.core.errors import SaoError
-from sao_tui.services.captions_index import LineIndex, text_hash
+from sao_tui.services.captions_index import LineIndex, text_hash, text_hashes
 from sao_tui.services.captions_lines import BadLineError, parse_line, record_relpath
 from sao_tui.services.captions_reading import LineBatch, LineReader
 
@@ -17,6 +17,7 @@ SMALL_BYTES = 1 << 20
 _PROBE_BYTES = 4096
 _MAX_CHANGES = 20_000
 _MAX_TAIL_BYTES = 1 << 23
+_NO_LINE = (-1, b"", None)
 _NO_TEXT = text_hash("")
 
 Signature = tuple[int, int, int]
@@ -44,6 +45,7 @@ class MetadataFile:
         self._end = 0
         self._torn = b""
         self._was_cut = False
+        self._last: tuple[int, bytes, dict[str, Any] | None] = _NO_LINE
         self.changes: dict[str, str] = {}
         """Captions that another program has written, by relpath; emptied by whoever has taken them in."""
         self.all_changed = True
@@ -112,7 +114,7 @@ class MetadataFile:
         """Let go of the file; the next question reads it again."""
         if self._reader is not None:
             self._reader.close()
-        self._reader, self._is_read, self._signature = None, False, None
+        self._reader, self._is_read, self._signature, self._last = None, False, None, _NO_LINE
         self._index = LineIndex(self._relpath_at)
         self._end, self._torn, self._num_records = 0, b"", 0
         self.all_changed = True
@@ -168,7 +170,7 @@ class MetadataFile:
             StaleFileError: The file is not what it was when it was read.
         """
         offset = self._index.offset(relpath)
-        return None if offset is None else dict(self.parse(self.line(offset)))
+        return None if offset is None else dict(self.parsed(offset))
 
     def offset(self, relpath: str) -> int | None:
         """Return where a clip's line begins, None where it has none.
@@ -191,21 +193,29 @@ class MetadataFile:
 
     def line(self, offset: int) -> bytes:
         """Return the line that begins at `offset`, with its newline."""
-        return self._reader.line(offset, self._end) if self._reader is not None else b""
+        if self._last[0] != offset:
+            line = self._reader.line(offset, self._end) if self._reader is not None else b""
+            self._last = (offset, line, None)
+        return self._last[1]
 
-    def parse(self, line: bytes) -> dict[str, Any]:
-        """Return the object in a line.
+    def parsed(self, offset: int) -> dict[str, Any]:
+        """Return the object in the line that begins at `offset`; it is not the caller's to change.
 
         Raises:
             StaleFileError: It is not a line that was there when the file was read.
         """
-        try:
-            return parse_line(line)
-        except BadLineError as error:
-            raise StaleFileError(str(error)) from error
+        line = self.line(offset)
+        record = self._last[2]
+        if record is None:
+            try:
+                record = parse_line(line)
+            except BadLineError as error:
+                raise StaleFileError(str(error)) from error
+            self._last = (offset, line, record)
+        return record
 
     def _relpath_at(self, offset: int) -> str | None:
-        return record_relpath(self.parse(self.line(offset)), self.folder)
+        return record_relpath(self.parsed(offset), self.folder)
 
     def _forget(self) -> None:
         """Know of no line: there is no file."""
@@ -230,11 +240,10 @@ class MetadataFile:
         before, compare = self._index, self._is_read and not own
         index = LineIndex(self._relpath_at)
         old = self._reader, self._end, self._torn, self._num_records
-        self._reader, self._num_records = reader, 0
+        self._reader, self._num_records, self._last = reader, 0, _NO_LINE
         known = self._signature
         self._find_end(signature[1])
         try:
-            index.reserve(len(before))
             num_known = self._take(index, reader.batches(0, self._end), before if compare else None)
             self._refuse_other_convention(index)
         except BaseException:
@@ -251,7 +260,7 @@ class MetadataFile:
 
     def _read_on(self, reader: LineReader, signature: Signature, *, own: bool) -> None:
         old, start = (self._reader, self._end, self._torn), self._end
-        self._reader, self._was_cut = reader, False
+        self._reader, self._was_cut, self._last = reader, False, _NO_LINE
         try:
             self._find_end(signature[1])
             batches = list(reader.batches(start, self._end))  # All of them are good before one is taken.
@@ -267,7 +276,9 @@ class MetadataFile:
         """Put lines into `index`, note what differs from `before`, and return how many are of clips known there."""
         num_known = 0
         for batch in batches:
-            hashes = [text_hash(text) for text in batch.texts]
+            hashes = text_hashes(batch.texts)
+            if not index:
+                index.reserve(len(batch.relpaths) * self._end // batch.num_bytes)
             if before is not None and not self.all_changed:
                 num_known += self._compare(batch, hashes, before)
             try:
@@ -307,7 +318,7 @@ class MetadataFile:
 
     def _note_state(self, signature: Signature) -> None:
         assert self._reader is not None  # noqa: S101
-        self._signature, self._is_read = signature, True
+        self._signature, self._is_read, self._last = signature, True, _NO_LINE
         self._probes = _probes(self._reader, self._end)
 
     def _refuse_other_convention(self, index: LineIndex) -> None:

@@ -7,15 +7,14 @@ written after an edit is durable and acknowledged by nobody: when it cannot be, 
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sao_tui.core.errors import SaoError
 from sao_tui.core.files import write_atomically
+from sao_tui.services.captions_lines import compact_json, from_json
 
 HISTORY_NAME = ".captions-history.jsonl"
 MAX_BYTES = 1 << 26
@@ -52,7 +51,7 @@ class CaptionHistory:
 
     def add_torn(self, torn: bytes, when: float) -> None:
         """Keep the half line that a crash has left in metadata.jsonl, before it is cut off."""
-        line = json.dumps({"at": when, "torn": torn.decode(errors="replace")}).encode() + b"\n"
+        line = compact_json({"at": when, "torn": torn.decode(errors="replace")}) + b"\n"
         try:
             self._append([line])
         except OSError as error:
@@ -64,7 +63,7 @@ class CaptionHistory:
         Raises:
             SaoError: The file cannot be read.
         """
-        needle = b'"audio_path": ' + _encode(relpath) + b","
+        needle = b'"audio_path":' + compact_json(relpath) + b","
         found: list[Earlier] = []
         try:
             with self._path.open("rb") as file:
@@ -110,20 +109,13 @@ class CaptionHistory:
 
 
 def _line(when: float, relpath: str, text: str) -> bytes:
-    parts = (b'{"at": ', f"{when:.3f}".encode(), b', "audio_path": ', _encode(relpath), b', "text": ', _encode(text))
+    parts = (b'{"at":', b"%.3f" % when, b',"audio_path":', compact_json(relpath), b',"text":', compact_json(text))
     return b"".join((*parts, b"}\n"))
-
-
-def _encode(text: str) -> bytes:
-    try:
-        return json.dumps(text, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return json.dumps(text).encode()
 
 
 def _parse(line: bytes, relpath: str) -> list[Earlier]:
     try:
-        record: Any = json.loads(line)
+        record = from_json(line)
         if record["audio_path"] == relpath:
             return [Earlier(float(record["at"]), str(record["text"]))]
     except (ValueError, TypeError, KeyError):

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 class BadLineError(ValueError):
@@ -22,7 +23,7 @@ def parse_line(line: bytes) -> dict[str, Any]:
         BadLineError: It is no JSON object, or its text is no string.
     """
     try:
-        record = json.loads(line.decode("utf-8-sig"))
+        record = json.loads(line.removeprefix(BYTE_ORDER_MARK).decode())
     except (ValueError, RecursionError) as error:
         raise BadLineError(f"is not JSON ({error})") from error
     if not isinstance(record, dict):
@@ -47,7 +48,7 @@ def is_unicode(text: str) -> bool:
 def encode_record(record: Mapping[str, Any]) -> bytes:
     """Return a record as one line of JSON without its newline."""
     try:
-        return json.dumps(record, ensure_ascii=False).encode()
+        return _ENCODER.encode(record).encode()
     except UnicodeEncodeError:
         # A file name that is not UTF-8 has lone surrogates in Python: JSON can only escape them.
         return json.dumps(record).encode()
@@ -77,3 +78,27 @@ def record_relpath(record: Mapping[str, Any], folder: str) -> str | None:
     """Return the relpath of the clip that a record is about, None when it is about none."""
     audio_path = record.get("audio_path")
     return relpath_of(audio_path, os.fspath(folder)) if isinstance(audio_path, str) else None
+
+
+def compact_json(value: Any) -> bytes:
+    """Return a value as JSON without white space, for files of our own."""
+    import msgspec
+
+    try:
+        return msgspec.json.encode(value)
+    except (UnicodeEncodeError, msgspec.MsgspecError):
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
+def from_json(data: bytes) -> Any:
+    """Return the value of compact_json.
+
+    Raises:
+        ValueError: It is no JSON.
+    """
+    import msgspec
+
+    try:
+        return msgspec.json.decode(data)
+    except (UnicodeDecodeError, msgspec.MsgspecError):
+        return json.loads(data)

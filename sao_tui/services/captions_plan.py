@@ -88,7 +88,7 @@ def plan_edit(
     for relpath, keys in wanted.items():
         offset = file.offset(relpath)
         line = b"" if offset is None else file.line(offset)
-        record = None if offset is None else file.parse(line)
+        record = None if offset is None else file.parsed(offset)
         if "text" in keys:
             on_disk, text = _text(record), keys["text"]
             if on_disk != text and text_hash(on_disk) != seen(relpath):
@@ -109,7 +109,7 @@ def plan_move(file: MetadataFile, changes: Iterable[KeyChange], edit: Edit, line
     for change in changes:
         offset = file.offset(change.relpath)
         line = b"" if offset is None else file.line(offset)
-        record = None if offset is None else file.parse(line)
+        record = None if offset is None else file.parsed(offset)
         _refuse_moved_keys(change, record)
         _plan(change, offset, line, record, edit, lines)
 
@@ -121,11 +121,11 @@ def _plan(
     new = changed_record(record, change)
     if new is None:
         if offset is not None:
-            lines.add(offset, b"")
+            lines.add(b"", offset, len(line))
     elif offset is None:
-        lines.add(None, encode_record(new) + b"\n")
+        lines.add(encode_record(new) + b"\n")
     else:
-        lines.add(offset, replace_record(line, new))
+        lines.add(replace_record(line, new), offset, len(line))
 
 
 def _change(relpath: str, record: Mapping[str, Any] | None, keys: Mapping[str, Any]) -> KeyChange | None:

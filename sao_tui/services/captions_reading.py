@@ -30,6 +30,8 @@ class LineBatch:
     relpaths: list[str]
     offsets: list[int]
     texts: list[str]
+    num_bytes: int
+    """All lines of the batch, whatever they are about."""
     num_records: int
     """Lines that are not blank, those without a clip among them."""
 
@@ -114,13 +116,13 @@ class LineReader:
             lines.pop()
         records = self._decode(data, len(lines))
         if records is None:
-            return self._batch_by_line(lines, start)
+            return self._batch_by_line(lines, start, len(data))
         offsets = list(accumulate([len(line) + 1 for line in lines], initial=start))
         offsets.pop()
         relpaths = [record.audio_path or "/" for record in records]
         if b"./" in data or b"//" in data or any(relpath[0] == "/" for relpath in relpaths):
-            return self._batch_by_line(lines, start)
-        return LineBatch(relpaths, offsets, [record.text or "" for record in records], len(lines))
+            return self._batch_by_line(lines, start, len(data))
+        return LineBatch(relpaths, offsets, [record.text or "" for record in records], len(data), len(lines))
 
     def _decode(self, data: bytes, num_lines: int) -> list[_Line] | None:
         """Return one record a line, None where they must be looked at one by one."""
@@ -140,7 +142,7 @@ class LineReader:
             return None
         return records if len(records) == num_lines else None
 
-    def _batch_by_line(self, lines: list[bytes], offset: int) -> LineBatch:
+    def _batch_by_line(self, lines: list[bytes], offset: int, num_bytes: int) -> LineBatch:
         relpaths: list[str] = []
         offsets: list[int] = []
         texts: list[str] = []
@@ -158,4 +160,4 @@ class LineReader:
                     offsets.append(offset)
                     texts.append(record.get("text") or "")
             offset += len(line) + 1
-        return LineBatch(relpaths, offsets, texts, num_records)
+        return LineBatch(relpaths, offsets, texts, num_bytes, num_records)

@@ -14,7 +14,7 @@ from typing import IO
 
 from sao_tui.core.files import sync_folder
 from sao_tui.services.captions_file import MetadataFile, StaleFileError, file_signature, signature_of
-from sao_tui.services.captions_lines import BYTE_ORDER_MARK, encode_record, record_relpath, replace_record
+from sao_tui.services.captions_lines import BYTE_ORDER_MARK, encode_record, parse_line, record_relpath, replace_record
 from sao_tui.services.captions_reading import LineReader
 from sao_tui.services.new_lines import NewLines
 from sao_tui.services.swapping import replace_expected
@@ -111,7 +111,7 @@ def _as_last_line(line: bytes) -> bytes:
 
 def _without_text(file: MetadataFile, offset: int | None) -> bytes:
     """Return a line that says of a clip what no line would: a line that is there cannot be taken away by appending."""
-    record = file.parse(file.line(offset)) if offset is not None else {}
+    record = file.parsed(offset) if offset is not None else {}
     return encode_record({"audio_path": record.get("audio_path"), "text": ""}) + b"\n"
 
 
@@ -122,11 +122,11 @@ def _render(file: MetadataFile, lines: NewLines, target: IO[bytes]) -> None:
     try:
         if source is not None and signature_of(os.fstat(source.descriptor)) != file.signature:
             raise StaleFileError(os.fspath(file.path))
-        for offset, line in heapq.merge(_earlier_lines(file, lines), lines.in_file_order()):
+        for offset, length, line in heapq.merge(_earlier_lines(file, lines), lines.in_file_order()):
             last = _copy(source, position, offset, target) or last
             target.write(line)
             last = line or last
-            position = offset + len(file.line(offset))
+            position = offset + length
         last = _copy(source, position, file.end, target) or last
     finally:
         if source is not None:
@@ -153,24 +153,22 @@ def _copy(source: LineReader | None, start: int, end: int, target: IO[bytes]) ->
     return block
 
 
-def _earlier_lines(file: MetadataFile, lines: NewLines) -> Iterator[tuple[int, bytes]]:
-    """Give what becomes of the lines whose clip has a later one.
+def _earlier_lines(file: MetadataFile, lines: NewLines) -> Iterator[tuple[int, int, bytes]]:
+    """Give offset, length and new version of each line whose clip has a later one.
 
     In a large file they go, unless they hold a key that the later one has not. Where they stay, they get
     the new caption too: programs that read the first line of a clip exist.
     """
     for offset in sorted(file.superseded):
-        line = file.line(offset)
-        record = file.parse(line)
+        line, record = file.line(offset), file.parsed(offset)
         relpath = record_relpath(record, file.folder)
         current = file.offset(relpath) if relpath is not None else None
         if current is None:
             raise StaleFileError("")
         new = lines.at(current)
-        latest = file.parse(file.line(current) if new is None else new) if new != b"" else {}
-        if (file.is_large and record.keys() <= latest.keys()) or (
-            new == b"" and record.keys() <= {"audio_path", "text"}
-        ):
-            yield offset, b""
+        latest = file.parsed(current) if new is None else parse_line(new) if new else {}
+        holds_no_more = record.keys() <= ({"audio_path", "text"} if new == b"" else latest.keys())
+        if holds_no_more and (file.is_large or new == b""):
+            yield offset, len(line), b""
         elif new is not None:
-            yield offset, replace_record(line, record | {"text": latest.get("text") or ""})
+            yield offset, len(line), replace_record(line, record | {"text": latest.get("text") or ""})

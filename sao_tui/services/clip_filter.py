@@ -1,106 +1,86 @@
-"""The filter language of the dataset table: what is typed after `/`, as a condition in SQL."""
+"""The filter language of the dataset table: what is typed after `/`, as a condition in SQL, and its completion."""
 
 from __future__ import annotations
 
-import os
-import re
-import shlex
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from sao_tui.core.errors import SaoError
+from sao_tui.services.clip_conditions import Node
+from sao_tui.services.clip_grammar import FILTER_HELP, FilterError, parse
+from sao_tui.services.clip_terms import LINT_RULES, TERMS, compile_term
 
-Condition = tuple[str, list[object]]
+__all__ = ["FILTER_HELP", "Completion", "FilterError", "filter_completions", "parse_filter", "word_at"]
 
-FILTER_HELP = (
-    "Words must all occur in the path or caption. Also: uncaptioned:yes, unreadable:yes, dur<2, dur>5, folder:NAME; "
-    'quote "a phrase" or a word with a colon.'
-)
+_VALUES: dict[str, tuple[str, ...]] = {
+    "lint": ("any", "duplicate", *LINT_RULES),
+    "split": ("validation", "training"),
+    "format": ("wav", "flac", "mp3", "ogg", "opus", "aif", "aiff", "m4a"),
+    "rate": ("44100", "48000"),
+    "channels": ("1", "2"),
+} | {key: ("yes", "no") for key in ("silent", "clipped", "uncaptioned", "unreadable", "analysed", "suggested")}
 
-_COMPARISON = re.compile(r"dur(<=|>=|<|>|=)(.*)", re.DOTALL)
-_KEYED = re.compile(r"([A-Za-z_]+):(.*)", re.DOTALL)
+_OPERATORS = (("and", "both sides hold"), ("or", "one side holds"), ("not", "what follows does not hold"))
 
 
-def parse_filter(text: str) -> Condition:
-    """Return the WHERE condition and its parameters for a filter; empty text matches everything.
+@dataclass(frozen=True)
+class Completion:
+    """One way to go on."""
+
+    text: str
+    """What takes the place of the word under the cursor (word_at)."""
+    meaning: str
+
+
+def parse_filter(text: str) -> Node:
+    """Return the condition that a filter stands for; empty text matches everything.
 
     Raises:
-        SaoError: A term is not understood; the hint explains the language.
+        FilterError: A term is not understood; it has the place, and the hint explains the language.
     """
-    conditions: list[str] = []
-    parameters: list[object] = []
-    for word, quoted in _words(text):
-        condition, values = _free_word(word) if quoted else _term(word)
-        conditions.append(condition)
-        parameters.extend(values)
-    return " AND ".join(conditions) or "1", parameters
+    return parse(text, compile_term)
 
 
-def search_text(relpath: str, caption: str) -> str:
-    """Return what free words are looked up in."""
-    return f"{printable(relpath)}\n{caption}".casefold()
+def word_at(text: str, cursor: int) -> tuple[int, int]:
+    """Return start and end of the word that the cursor is in or behind; both are the cursor where there is none."""
+    start = cursor
+    while start > 0 and not text[start - 1].isspace() and text[start - 1] != "(":
+        start -= 1
+    # A minus stays where it is.
+    start += text.startswith("-", start) and start < cursor
+    end = cursor
+    while end < len(text) and not text[end].isspace() and text[end] != ")":
+        end += 1
+    return start, end
 
 
-def printable(relpath: str) -> str:
-    """Return a path that any terminal and SQLite can hold: bytes that are not UTF-8 become question marks."""
-    return relpath.encode(errors="replace").decode()
+def filter_completions(text: str, cursor: int, values: Mapping[str, Iterable[str]] | None = None) -> list[Completion]:
+    """Return how the word under the cursor may go on, the likeliest first.
+
+    Args:
+        values: Values by term beside those that are always the same, such as the names of folders.
+    """
+    start, end = word_at(text, cursor)
+    typed = text[start:cursor].lower()
+    key, colon, value = typed.partition(":")
+    if colon and key in TERMS:
+        known = [*_VALUES.get(key, ()), *((values or {}).get(key, ()))]
+        fitting = [each for each in dict.fromkeys(known) if value.strip('"') in each.lower()]
+        fitting.sort(key=lambda each: not each.lower().startswith(value.strip('"')))
+        return [Completion(f"{key}:{_quoted(each)}", TERMS[key].meaning) for each in fitting if each.lower() != value]
+    found = [
+        Completion(_opening(term.example, name), f"{term.example}  {term.meaning}")
+        for name, term in TERMS.items()
+        if name.startswith(typed)
+    ]
+    if text[:start].strip():
+        found += [Completion(name, meaning) for name, meaning in _OPERATORS if name.startswith(typed)]
+    return [each for each in found if each.text != text[start:end]]
 
 
-def _words(text: str) -> list[tuple[str, bool]]:
-    """Split at white space, with whether each word was quoted as a whole."""
-    lexer = shlex.shlex(text, posix=False, punctuation_chars=False)
-    lexer.whitespace_split = True
-    lexer.commenters = ""
-    lexer.quotes = '"'
-    try:
-        words = list(lexer)
-    except ValueError as error:
-        raise SaoError(f"The filter {text} has a quote that is not closed.", FILTER_HELP) from error
-    return [(word.strip('"'), word.startswith('"')) for word in words]
+def _opening(example: str, name: str) -> str:
+    """Return a term up to where its value begins; a yes is the value that is meant."""
+    return example if example.endswith(":yes") else f"{name}{example[len(name)]}"
 
 
-def _term(word: str) -> Condition:
-    if comparison := _COMPARISON.fullmatch(word):
-        return _duration(*comparison.groups())
-    keyed = _KEYED.fullmatch(word)
-    if not keyed:
-        return _free_word(word)
-    key, value = keyed[1].lower(), keyed[2].strip('"')
-    if key not in _TERMS:
-        raise SaoError(f"The filter has no `{key}:`.", FILTER_HELP)
-    return _TERMS[key](value)
-
-
-def _free_word(word: str) -> Condition:
-    return "instr(search, ?) > 0", [printable(word).casefold()]
-
-
-def _duration(operator: str, value: str) -> Condition:
-    try:
-        seconds = float(value.removesuffix("s"))
-    except ValueError as error:
-        raise SaoError(f"The filter dur{operator}{value} needs a number of seconds.", FILTER_HELP) from error
-    return f"(error = '' AND seconds {operator} ?)", [seconds]
-
-
-def _yes_or_no(key: str, condition: str) -> Callable[[str], Condition]:
-    def term(value: str) -> Condition:
-        if value.lower() not in ("yes", "no"):
-            raise SaoError(f"The filter {key}:{value} must be {key}:yes or {key}:no.", FILTER_HELP)
-        return (condition if value.lower() == "yes" else f"NOT ({condition})"), []
-
-    return term
-
-
-def _folder(value: str) -> Condition:
-    folder = os.fsencode(value.strip("/"))
-    if not folder or folder == b".":
-        return "folder = ?", [b""]
-    inside = folder + b"/"
-    return "(folder = ? OR substr(folder, 1, ?) = ?)", [folder, len(inside), inside]
-
-
-_TERMS: dict[str, Callable[[str], Condition]] = {
-    "uncaptioned": _yes_or_no("uncaptioned", "caption = ''"),
-    "unreadable": _yes_or_no("unreadable", "error <> ''"),
-    "folder": _folder,
-}
+def _quoted(value: str) -> str:
+    return f'"{value}"' if any(letter.isspace() or letter in "()" for letter in value) else value

@@ -3,66 +3,34 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sao_tui.core.errors import SaoError
+from sao_tui.services import clips_schema
 
 if TYPE_CHECKING:
     import sqlite3
 
-_VERSION = 2
+ShouldStop = Callable[[], bool]
+
 _BUSY_SECONDS = 30.0
+_STEPS_BETWEEN_QUESTIONS = 20_000
+"""Instructions of SQLite between two looks at whether to stop: about a millisecond."""
+_MAX_LOG_BYTES = 64 << 20
+_WRITTEN_TABLE = re.compile(r"\s*(?:INSERT(?:\s+OR\s+\w+)?\s+INTO|REPLACE\s+INTO|UPDATE|DELETE\s+FROM)\s+(\w+)", re.I)
 
-_SCHEMA = """
-CREATE TABLE clips (
-    id INTEGER PRIMARY KEY,
-    relpath BLOB NOT NULL UNIQUE,
-    folder BLOB NOT NULL,
-    num_bytes INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL,
-    seconds REAL NOT NULL,
-    sample_rate_hz INTEGER NOT NULL,
-    num_channels INTEGER NOT NULL,
-    error TEXT NOT NULL,
-    caption TEXT NOT NULL DEFAULT '',
-    search TEXT NOT NULL
-);
-CREATE INDEX clips_folder ON clips (folder);
-CREATE TABLE analysis (
-    clip_id INTEGER PRIMARY KEY,
-    num_bytes INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL,
-    peak_dbfs REAL,
-    loudness_lufs REAL,
-    head_silence_seconds REAL,
-    tail_silence_seconds REAL,
-    dc_offset REAL,
-    num_clipped INTEGER,
-    is_silent INTEGER,
-    channel_fault TEXT NOT NULL DEFAULT '',
-    content_hash BLOB,
-    fingerprint BLOB,
-    bpm REAL,
-    musical_key TEXT NOT NULL DEFAULT '',
-    tags TEXT NOT NULL DEFAULT '{}',
-    error TEXT NOT NULL DEFAULT ''
-);
-CREATE INDEX analysis_hash ON analysis (content_hash);
-CREATE TABLE lint (
-    clip_id INTEGER NOT NULL,
-    rule TEXT NOT NULL,
-    PRIMARY KEY (rule, clip_id)
-) WITHOUT ROWID;
-CREATE TABLE facts (
-    name TEXT PRIMARY KEY,
-    value TEXT NOT NULL
-) WITHOUT ROWID;
-"""
 
-_TABLES = ("clips", "analysis", "lint", "facts")
+class QueryStopped(SaoError):  # noqa: N818 - nothing went wrong
+    """A question was given up because its answer is not wanted any more."""
+
+    def __init__(self) -> None:
+        """Say so, in case somebody shows it after all."""
+        super().__init__("The search was stopped.", "Search again.")
 
 
 class ClipsDatabase:
@@ -72,39 +40,106 @@ class ClipsDatabase:
         """Open nothing yet."""
         self._path = cache_folder / "clips.sqlite"
         self._local = threading.local()
-        self._write_lock = threading.Lock()
+        self._write_lock = threading.RLock()
         self._open_lock = threading.Lock()
 
-    def query(self, text: str, parameters: Sequence[object] = ()) -> Iterable[Sequence[Any]]:
-        """Return the rows of a SELECT.
+    def query(
+        self, text: str, parameters: Sequence[object] = (), should_stop: ShouldStop | None = None
+    ) -> list[Sequence[Any]]:
+        """Return all rows of a SELECT; `stream` is for those that may be many.
 
         Raises:
+            QueryStopped: `should_stop` said so.
+            SaoError: The index cannot be read.
+        """
+        return list(self.stream(text, parameters, should_stop))
+
+    def stream(
+        self, text: str, parameters: Sequence[object] = (), should_stop: ShouldStop | None = None
+    ) -> Iterator[Sequence[Any]]:
+        """Give the rows of a SELECT one by one; they are those of the moment of the first.
+
+        Raises:
+            QueryStopped: `should_stop` said so.
             SaoError: The index cannot be read.
         """
         import sqlite3
 
-        try:
-            rows: list[Sequence[Any]] = self._connection().execute(text, parameters).fetchall()
-        except sqlite3.Error as error:
-            raise self._damaged(error) from error
-        return rows
+        with _answering_to(self._connection(), should_stop, self._damaged) as connection:
+            try:
+                yield from connection.execute(text, parameters)
+            except sqlite3.Error as error:
+                raise self._damaged(error) from error
 
-    def write_many(self, text: str, rows: Sequence[Sequence[object]]) -> None:
+    def write_many(self, text: str, rows: Iterable[Sequence[object]]) -> None:
         """Run one statement for all rows in one transaction.
+
+        Raises:
+            SaoError: The index cannot be written.
+        """
+        if isinstance(rows, Sequence) and not rows:
+            return
+        table = _WRITTEN_TABLE.match(text)
+        with self.writing(table[1].lower() if table else "clips") as connection:
+            connection.executemany(text, rows)
+
+    @contextmanager
+    def writing(self, *topics: str) -> Iterator[sqlite3.Connection]:
+        """Give the connection inside one transaction, which is undone when the body raises.
+
+        Args:
+            topics: Tables that change, or `captions`: their versions go up.
 
         Raises:
             SaoError: The index cannot be written.
         """
         import sqlite3
 
-        if not rows:
-            return
         with self._write_lock:
             try:
-                with self._connection() as connection:
-                    connection.executemany(text, rows)
+                connection = self._connection()
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                    for topic in topics:
+                        connection.execute(_BUMP, [f"version-{topic}"])
+                    connection.execute("COMMIT")
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
             except sqlite3.Error as error:
                 raise self._damaged(error) from error
+
+    def versions(self, *topics: str) -> tuple[int, ...]:
+        """Return numbers that differ from those before when something was written about the topics.
+
+        The first is of the file itself: a cache that was made anew starts to count again.
+
+        Raises:
+            SaoError: The index cannot be read.
+        """
+        known: dict[str, str] = {
+            row[0]: row[1] for row in self.query("SELECT name, value FROM facts WHERE name LIKE 'version-%'")
+        }
+        return (self._inode(), *(int(known.get(f"version-{topic}", 0)) for topic in topics))
+
+    def fact(self, name: str) -> str:
+        """Return what was last noted under a name, empty when nothing was.
+
+        Raises:
+            SaoError: The index cannot be read.
+        """
+        rows = self.query("SELECT value FROM facts WHERE name = ?", [name])
+        return str(rows[0][0]) if rows else ""
+
+    def note_fact(self, name: str, value: str) -> None:
+        """Note something about the whole index.
+
+        Raises:
+            SaoError: The index cannot be written.
+        """
+        self.write_many("INSERT OR REPLACE INTO facts VALUES (?, ?)", [(name, value)])
 
     def close(self) -> None:
         """Close this thread's connection."""
@@ -150,12 +185,21 @@ class ClipsDatabase:
     def _connect(self) -> sqlite3.Connection:
         import sqlite3
 
-        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS)
+        if sqlite3.sqlite_version_info < clips_schema.OLDEST_SQLITE:
+            oldest = ".".join(map(str, clips_schema.OLDEST_SQLITE))
+            raise SaoError(
+                f"This Python has SQLite {sqlite3.sqlite_version}, and the clip index needs {oldest} or newer.",
+                "Use a Python with a newer SQLite; those of conda and of uv have one.",
+            )
+        # Transactions are begun and ended by `writing` alone.
+        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
         try:
+            connection.create_function("fold", 1, _fold, deterministic=True)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-            if _version(connection) != _VERSION:
-                _make_tables(connection)
+            connection.execute(f"PRAGMA journal_size_limit = {_MAX_LOG_BYTES}")
+            if clips_schema.read_version(connection) != clips_schema.VERSION:
+                clips_schema.make_tables(connection)
         except BaseException:
             connection.close()
             raise
@@ -172,17 +216,30 @@ class ClipsDatabase:
         )
 
 
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+_BUMP = "INSERT INTO facts VALUES (?, '1') ON CONFLICT (name) DO UPDATE SET value = CAST(value + 1 AS TEXT)"
 
 
-def _make_tables(connection: sqlite3.Connection) -> None:
-    """Make the tables unless another process has done so since we looked."""
-    with connection:
-        connection.execute("BEGIN IMMEDIATE")
-        if _version(connection) != _VERSION:
-            for table in _TABLES:
-                connection.execute(f"DROP TABLE IF EXISTS {table}")
-            for statement in _SCHEMA.split(";"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {_VERSION}")
+def _fold(value: str | float | bytes | None) -> str | float | bytes | None:
+    """Return text with upper and lower case made one, as `texts` has it; SQLite's lower() knows only ASCII."""
+    return value.casefold() if isinstance(value, str) else value
+
+
+@contextmanager
+def _answering_to(
+    connection: sqlite3.Connection, should_stop: ShouldStop | None, damaged: Callable[[Exception], SaoError]
+) -> Iterator[sqlite3.Connection]:
+    """Let `should_stop` interrupt what runs on the connection."""
+    import sqlite3
+
+    if should_stop is None:
+        yield connection
+        return
+    connection.set_progress_handler(should_stop, _STEPS_BETWEEN_QUESTIONS)
+    try:
+        yield connection
+    except SaoError as error:
+        if isinstance(error.__cause__, sqlite3.OperationalError) and should_stop():
+            raise QueryStopped from error
+        raise
+    finally:
+        connection.set_progress_handler(None, 0)

@@ -6,6 +6,7 @@ Opening one asks the disk only whether sao.toml is there; its settings are read 
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -26,12 +27,17 @@ _KEYS = {
     "model.text_encoder_home": "text_encoder_home",
     "dataset.folder": "dataset_folder",
     "dataset.config": "dataset_config",
+    "dataset.columns": "columns",
+    "dataset.sort": "sort",
     "train.config": "train_config",
     "worker.python": "worker_python",
     "audio.player": "player",
     "ui.theme": "theme",
 }
-"""Dotted key in sao.toml -> field of WorkspaceSettings; `[keys]` is a table of its own."""
+"""Dotted key in sao.toml -> field of WorkspaceSettings; `[keys]` and `[views]` are tables of their own."""
+
+_saving = threading.Lock()
+"""Held from reading sao.toml to writing it: two savers must not lose each other's changes."""
 
 _FIRST_SETTINGS = """\
 # Settings of this sao-tui workspace. Paths are relative to this folder; comments survive a save.
@@ -85,6 +91,10 @@ class WorkspaceSettings:
     """Folder of the clips, any depth."""
     dataset_config: str = "configs/dataset_config.json"
     """Upstream's dataset config."""
+    columns: str = ""
+    """Columns of the dataset table by name, in order; empty for the usual ones."""
+    sort: str = ""
+    """Column that the dataset table is sorted by, with `-` before it for the other direction."""
     train_config: str = "configs/train.toml"
     """Arguments of a training run (core/settings.TrainSettings)."""
     worker_python: str = ""
@@ -95,6 +105,8 @@ class WorkspaceSettings:
     """Colours of the dashboard."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """Binding id -> keys."""
+    views: Mapping[str, str] = field(default_factory=dict)
+    """Name of a saved filter -> the filter."""
 
 
 class Workspace:
@@ -246,11 +258,16 @@ def save_settings(workspace: Workspace, **changes: Any) -> None:
     """Write settings by dotted key, `save_settings(ws, **{"ui.theme": "sao-light"})`; comments stay.
 
     Args:
-        changes: None removes a key. `keys.ID` sets the keys of a binding.
+        changes: None removes a key. `keys.ID` sets the keys of a binding, `views.NAME` a saved filter.
 
     Raises:
         SaoError: A key is unknown, a value has the wrong type, or the file cannot be written.
     """
+    with _saving:
+        _save_settings(workspace, changes)
+
+
+def _save_settings(workspace: Workspace, changes: Mapping[str, Any]) -> None:
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
@@ -304,6 +321,9 @@ def _to_settings(path: Path, document: dict[str, Any]) -> WorkspaceSettings:
         if section == "keys":
             values["keys"] = _flat_keys(path, table)
             continue
+        if section == "views":
+            values["views"] = _named_filters(path, table)
+            continue
         if not isinstance(table, dict):
             raise _unknown_key(path, section)
         for key, value in table.items():
@@ -329,6 +349,15 @@ def _flat_keys(path: Path, table: Any, prefix: str = "") -> dict[str, str]:
         else:
             raise _wrong_type(path, f"keys.{prefix}{key}", value)
     return flat
+
+
+def _named_filters(path: Path, table: Any) -> dict[str, str]:
+    if not isinstance(table, dict):
+        raise _wrong_type(path, "views", table, "a table of names and filters")
+    for name, value in table.items():
+        if not isinstance(value, str):
+            raise _wrong_type(path, f"views.{name}", value)
+    return dict(table)
 
 
 def _unknown_key(path: Path, key: str) -> SaoError:
@@ -358,4 +387,4 @@ def _quote(text: str) -> str:
     return json.dumps(text.encode(errors="replace").decode())
 
 
-assert set(_KEYS.values()) | {"keys"} == {each.name for each in fields(WorkspaceSettings)}  # noqa: S101
+assert set(_KEYS.values()) | {"keys", "views"} == {each.name for each in fields(WorkspaceSettings)}  # noqa: S101

@@ -12,8 +12,9 @@ from typing import Any
 
 from sao_tui.core.errors import SaoError
 from sao_tui.services.captions import CaptionConflict
-from sao_tui.services.clips import ClipCounts, ClipRow, ScanReport
+from sao_tui.services.clips import ClipCounts, ClipRow, FolderCount, ScanReport
 from sao_tui.services.gpu import GpuReading, GpuSample, HostSample
+from sao_tui.services.views import SavedFilter
 from sao_tui.services.workspace import Workspace, WorkspaceSettings
 
 FOLDER = Path("/data/kicks")
@@ -49,7 +50,10 @@ class FakeClips:
         self.error: SaoError | None = None
 
     def scan(
-        self, progress: Callable[[int, int], None] | None = None, should_stop: Callable[[], bool] | None = None
+        self,
+        progress: Callable[[int, int], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+        caption_of: Callable[[str], str] | None = None,
     ) -> ScanReport:
         self.scans += 1
         if self.error:
@@ -57,11 +61,26 @@ class FakeClips:
         counts = self.counts()
         return ScanReport(counts.num_clips, counts.num_unreadable, 0, 0.0)
 
-    def ids(self, filter_text: str = "", sort: str = "relpath", descending: bool = False) -> array[int]:
-        if filter_text.startswith("nonsense:"):
-            raise SaoError("nonsense is not known.", "Filter by words.")
+    def ids(self, filter_text: str = "", sort: str = "relpath", descending: bool = False, **_: Any) -> array[int]:
+        for word in filter_text.split():
+            key, colon, _ = word.partition(":")
+            if colon and key not in ("uncaptioned", "folder"):
+                raise SaoError(f"{key} is not known.", "Filter by words.")
         rows = [row for row in self.by_id.values() if _matches(row, filter_text)]
-        return array("q", (row.id for row in sorted(rows, key=lambda row: getattr(row, sort))))
+        rows = sorted(rows, key=lambda row: (_sort_key(row, sort), row.relpath), reverse=descending)
+        return array("q", (row.id for row in rows))
+
+    def first_ids(
+        self, filter_text: str = "", sort: str = "relpath", descending: bool = False, limit: int = 128, **_: Any
+    ) -> array[int]:
+        return self.ids(filter_text, sort, descending)[:limit]
+
+    def folders(self) -> list[FolderCount]:
+        names = sorted({row.relpath.rpartition("/")[0] for row in self.by_id.values()})
+        inside = {
+            name: [row for row in self.by_id.values() if row.relpath.rpartition("/")[0] == name] for name in names
+        }
+        return [FolderCount(name, len(rows), sum(bool(row.caption) for row in rows)) for name, rows in inside.items()]
 
     def rows(self, ids: Sequence[int]) -> list[ClipRow]:
         return [self.by_id[each] for each in ids if each in self.by_id]
@@ -69,7 +88,10 @@ class FakeClips:
     def row_for(self, relpath: str) -> ClipRow | None:
         return next((row for row in self.by_id.values() if row.relpath == relpath), None)
 
-    def set_captions(self, captions: Mapping[str, str], *, complete: bool = False) -> None:
+    def captions_signature(self) -> str:
+        return ""
+
+    def set_captions(self, captions: Mapping[str, str], *, complete: bool = False, **_: Any) -> None:
         for row in list(self.by_id.values()):
             if complete or row.relpath in captions:
                 self.by_id[row.id] = replace(row, caption=captions.get(row.relpath, ""))
@@ -84,10 +106,39 @@ class FakeClips:
         )
 
 
+def _sort_key(row: ClipRow, sort: str) -> Any:
+    if sort == "format":
+        return row.relpath.rpartition(".")[2]
+    value = row.relpath.rpartition("/")[0] if sort == "folder" else getattr(row, sort)
+    return -math.inf if value is None else value
+
+
+class FakeViews:
+    """Saved filters."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, str] = {}
+
+    def all(self) -> list[SavedFilter]:
+        return [SavedFilter(name, self.by_name[name]) for name in sorted(self.by_name)]
+
+    def save(self, name: str, filter_text: str) -> None:
+        self.by_name[name] = filter_text
+
+    def rename(self, old: str, new: str) -> None:
+        self.by_name[new] = self.by_name.pop(old)
+
+    def delete(self, name: str) -> None:
+        del self.by_name[name]
+
+
 def _matches(row: ClipRow, filter_text: str) -> bool:
     for word in filter_text.split():
         if word == "uncaptioned:yes":
             if row.caption:
+                return False
+        elif word.startswith("folder:"):
+            if not row.relpath.startswith(word.removeprefix("folder:") + "/"):
                 return False
         elif word not in f"{row.relpath} {row.caption}":
             return False
@@ -188,6 +239,8 @@ class FakeServices:
         self.workspace = workspace(**settings)
         self.clips = FakeClips(rows)
         self.captions = FakeCaptions(rows)
+        self.views = FakeViews()
+        self.saved: dict[str, Any] = {}
         self.playback = FakePlayback()
         self.jobs = FakeJobs()
         self.gpu_reading = GpuReading("ok", "", (GpuSample(0, "NVIDIA H100", 80_000_000_000, 12_300_000_000),))
@@ -195,6 +248,9 @@ class FakeServices:
     def peaks(self, path: Path, columns: int) -> list[tuple[float, float]]:
         loudness = [math.exp(-3 * at / columns) * (0.6 + 0.4 * math.sin(at / 2)) for at in range(columns)]
         return [(-level, level) for level in loudness]
+
+    def save_settings(self, **changes: Any) -> None:
+        self.saved |= changes
 
     def read_gpus(self) -> GpuReading:
         return self.gpu_reading

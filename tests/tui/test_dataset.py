@@ -205,9 +205,9 @@ async def test_a_filter_that_makes_no_sense_keeps_the_table_and_says_so() -> Non
     app = app_over(FakeServices())
     async with app.run_test(size=SMALL) as pilot:
         await settled(pilot)
-        await pilot.press("slash", *"nonsense:")
-        await wait_for(pilot, lambda: "nonsense is not known." in screen_text(app))
-        assert len(app.screen.query_one(ClipTable).ids) == 60
+        await pilot.press("slash", *"sweep:")
+        await wait_for(pilot, lambda: "sweep is not known." in screen_text(app))
+        assert len(app.screen.query_one(ClipTable).ids) == 20
 
 
 async def test_no_match_says_how_to_see_all_again() -> None:

@@ -52,7 +52,7 @@ def test_a_scan_finds_what_upstream_would_load_and_lists_what_it_would_pass_over
     assert row is not None
     assert (row.seconds, row.sample_rate_hz, row.num_channels, row.error, row.caption) == (1.0, RATE, 2, "", "")
     m4a = index.row_for("d.m4a")
-    assert m4a is not None and "convert it to wav" in m4a.error
+    assert m4a is not None and "sao-tui dataset prepare" in m4a.error
     assert index.counts() == ClipCounts(4, 0, 1, 3.5)
     assert index.row_for("absent.wav") is None
 
@@ -257,7 +257,7 @@ def test_progress_counts_up_and_a_stopped_scan_removes_nothing(workspace: Worksp
 
 
 def test_many_batches_end_up_whole(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sao_tui.services.clips._BATCH", 7)
+    monkeypatch.setattr("sao_tui.services.clip_queue._BATCH", 7)
     for number in range(40):
         add_wav(workspace, f"{number % 2}/{number:03}.wav", 0.1)
     index = ClipIndex(workspace)

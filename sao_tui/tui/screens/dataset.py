@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -13,70 +14,53 @@ from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import Worker
 
+from sao_tui.tui.screens.dataset_analysis import DatasetAnalysis
 from sao_tui.tui.screens.dataset_messages import (
-    CaptionConflicted,
-    CaptionsChanged,
-    ClipFound,
-    FilterRefused,
     FolderChanged,
-    IdsRead,
-    PageRead,
     PeaksRead,
     ScanEnded,
     ScanProgressed,
 )
-from sao_tui.tui.screens.dataset_text import empty_text, summary_text
-from sao_tui.tui.screens.dataset_tools import DatasetTools
-from sao_tui.tui.studio.base import Selection, StudioResult
-from sao_tui.tui.text import one_line
-from sao_tui.tui.widgets.caption_editor import CaptionEditor
+from sao_tui.tui.studio.base import StudioResult
+from sao_tui.tui.studio.columns import ColumnsChosen
 from sao_tui.tui.widgets.clip_detail import ClipDetail
 from sao_tui.tui.widgets.clip_table import ClipTable
 from sao_tui.tui.widgets.waveform import Waveform
 
-if TYPE_CHECKING:
-    from textual.widgets import Input
-
-    from sao_tui.services.clips import ClipCounts
-
-SETTLE_SECONDS = 0.15
-"""How long keys must rest before a filter is applied or a waveform read."""
-FILTER_HINT = "words, uncaptioned:yes, unreadable:yes, folder:x, dur<2"
-SORTS = ("relpath", "seconds", "caption")
+REST_SECONDS = 0.12
+"""How long the cursor must rest until the clip under it is shown in detail: longer than a held key takes to repeat."""
+RESCAN_SECONDS = 2.0
+"""Between two readings of the table while a scan goes on."""
 HELP = """
 Every clip below the dataset folder, with the caption that the model is trained on. A caption shown as *saved*
 is on the disk. Clips that other programs add or remove are noticed; `r` reads the folder again where they are not.
 
-Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `dur>5`.
+The tools (`b` bulk, `l` lint, `t` suggest, `p` prepare, `x` split, `v` prompts, `E` export) work on the marked clips,
+or on all that the filter leaves where none is marked.
+
+Filter (`/`) by words, `caption:`, `tag:`, `folder:drums`, `dur<2`, `uncaptioned:yes`, `unreadable:yes`, with `and`,
+`or`, `not` and parentheses. Tab completes, enter keeps the filter, escape goes back to the one before.
 """
 
 
-class DatasetScreen(DatasetTools):
+class DatasetScreen(DatasetAnalysis):
     """Table of clips with their captions."""
 
     MODE = "dataset"
-    POLL_GROUPS = frozenset({"watch"})
+    POLL_GROUPS = frozenset({"watch", "analysis"})
     CSS_PATH = "dataset.tcss"
     AUTO_FOCUS = "ClipTable"
     HELP = HELP
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "next_uncaptioned", "Next uncaptioned", id="dataset.next", tooltip="Go to the next empty caption"),
-        Binding("u", "history('undone')", "Undo", id="dataset.undo", tooltip="Take the last caption edit back"),
-        Binding("U", "history('redone')", "Redo", id="dataset.redo", tooltip="Make the undone edit again", show=False),
-        Binding("r", "rescan", "Rescan", id="dataset.rescan", tooltip="Read the dataset folder again"),
-        Binding("s", "sort", "Sort", id="dataset.sort", tooltip="Sort by name, length or caption", show=False),
+        Binding("r", "rescan", "Rescan", id="dataset.rescan", tooltip="Read the dataset folder again", show=False),
     ]
 
-    _filter_text = ""
-    _sort = SORTS[0]
-    _counts: ClipCounts | None = None
-    _progress = ""
     _scanning: Worker[None] | None = None
     _watching: Worker[None] | None = None
     _folder_watch: Worker[None] | None = None
-    _reading_ids: Worker[None] | None = None
-    _filter_timer: Timer | None = None
-    _peaks_timer: Timer | None = None
+    _rest_timer: Timer | None = None
+    _next_reading = 0.0
+    """When the table is read again while a scan goes on."""
 
     def compose_body(self) -> Iterable[Widget]:
         """Table with its filter, and the clip under the cursor."""
@@ -90,12 +74,13 @@ class DatasetScreen(DatasetTools):
     def on_mount(self) -> None:
         """Ask the disk only once the first frame is out."""
         self._progress = "reading the clips…"
-        self._show_summary()
+        self.read_settings()
+        self.show_summary()
         self.call_after_refresh(self.start)
 
     def start(self) -> None:
         """Show what the index knows; the folder is read once that is on the screen."""
-        self._refresh_ids()
+        self.refresh_ids(first=True)
         if self.poll_seconds is not None:
             self.set_interval(self.poll_seconds, self.poll)
 
@@ -103,15 +88,11 @@ class DatasetScreen(DatasetTools):
         """Look whether another program has changed captions, unless the last look still goes on."""
         if self.is_on_top and _is_idle(self._watching) and _is_idle(self._scanning):
             self._watching = self._watch_captions()
+        self.follow_analysis()
 
     def show_target(self, target: str) -> None:
         """Move to the clip with the relative path `target`."""
         self._find_path(target)
-
-    def selection(self) -> Selection:
-        """Return all clips that are shown."""
-        table = self.query_one(ClipTable)
-        return Selection(table.ids, False, table.current_row)
 
     def tool_closed(self, result: StudioResult | None) -> None:
         """Show what a tool has done."""
@@ -119,85 +100,73 @@ class DatasetScreen(DatasetTools):
             return
         if result.note:
             self.note(result.note)
+        if isinstance(result, ColumnsChosen):
+            self.set_table_layout(result.table_layout)
+            return
         if result.filter_text is not None:
-            self._filter_text = result.filter_text
-        self._refresh_ids()
+            self.set_filter(result.filter_text)
+        else:
+            self.refresh_ids()
         if result.clips_changed:
             self.action_rescan()
         if result.target:
             self._find_path(result.target)
 
-    def _refresh_ids(self) -> None:
-        self._reading_ids = self._read_ids(self._filter_text, self._sort)
+    # The scan.
+
+    def rows_shown(self) -> None:
+        """Read the folder once what the index knows is on the screen."""
+        if self._scanning is None:
+            self.call_after_refresh(self.action_rescan)
+
+    @on(FolderChanged)
+    def action_rescan(self) -> None:
+        """Read the folder again, unless that still goes on."""
+        if _is_idle(self._scanning):
+            self._progress = "reading the clips…"
+            self.show_summary()
+            self._scanning = self._scan()
 
     @on(ScanProgressed)
     def _scan_goes_on(self, message: ScanProgressed) -> None:
-        self._progress = f"reading {message.done}/{message.total}…" if message.total else f"reading {message.done}…"
-        self._show_summary()
-        if _is_idle(self._reading_ids):
-            self._refresh_ids()
+        done, total = f"{message.done:,}", f"/{message.total:,}" if message.total else ""
+        self._progress = f"reading {done}{total}…"
+        self.show_summary()
+        is_due = time.monotonic() >= self._next_reading or not self.query_one(ClipTable).ids
+        if is_due and _is_idle(self._reading_ids):
+            self._next_reading = time.monotonic() + RESCAN_SECONDS
+            self.refresh_ids()
 
     @on(ScanEnded)
     def _scan_ended(self, message: ScanEnded) -> None:
         self._progress = ""
-        self._refresh_ids()
+        self.refresh_ids()
+        if message.report.num_removed and len(self.query_one(ClipTable).marks):
+            self._look_for_clips()
         if self._folder_watch is None and self.poll_seconds is not None:
             self._folder_watch = self._watch_folder()
+        self.start_analysis()
 
-    @on(IdsRead)
-    def _show_ids(self, message: IdsRead) -> None:
-        self._counts = message.counts
-        table = self.query_one(ClipTable)
-        if message.ids == table.ids:
-            table.read_again()
-        else:
-            table.set_ids(message.ids, message.first_page)
-        self.set_class(not message.ids and not self._progress, "-empty")
-        if self.has_class("-empty"):
-            empty = empty_text(message.counts.num_clips, self.services.workspace.dataset_folder)
-            self.query_one("#empty", Static).update(empty)
-        self._show_summary()
-        if self._scanning is None:
-            self.call_after_refresh(self.action_rescan)
+    # The clip under the cursor.
 
-    @on(FilterRefused)
-    def _show_refusal(self, message: FilterRefused) -> None:
-        self.note(message.error.message)
+    @on(ClipTable.Highlighted)
+    def _cursor_moved(self) -> None:
+        """Wait until the cursor rests: while it moves, only two rows of the table are drawn."""
+        if self._rest_timer is not None:
+            self._rest_timer.stop()
+        self._rest_timer = self.set_timer(REST_SECONDS, self.show_current_clip)
 
-    @on(PageRead)
-    def _show_page(self, message: PageRead) -> None:
-        self.query_one(ClipTable).put_page(message.generation, message.page, message.rows)
+    def show_current_clip(self) -> None:
+        """Show the clip under the cursor in detail."""
+        if self.query_one(ClipDetail).show(self.query_one(ClipTable).current_row):
+            self._bring_peaks()
+            self.prefer_clips_in_view()
 
-    @on(CaptionsChanged)
-    def _show_captions(self, message: CaptionsChanged) -> None:
-        self._counts = message.counts
-        table = self.query_one(ClipTable)
-        self.note(message.text)
-        if message.row is None:
-            table.read_again()
-        else:
-            if message.move:
-                table.move_to_id(message.row.id)
-            table.replace_row(message.row)
-            detail = self.query_one(ClipDetail)
-            if detail.row is not None and detail.row.relpath == message.row.relpath:
-                detail.show(message.row)
-        self._show_summary()
-
-    @on(CaptionConflicted)
-    def _ask_about_conflict(self, message: CaptionConflicted) -> None:
-        text = f"{one_line(message.relpath)}\n\nyours:  {one_line(message.mine)}\ntheirs: {one_line(message.theirs)}"
-        from sao_tui.tui.dialogs import Choice, ChoiceDialog
-
-        choices = [Choice("m", "write mine", "mine"), Choice("t", "keep theirs", "theirs")]
-
-        def settle(answer: str | None) -> None:
-            if answer == "mine":
-                self._save_caption(message.relpath, message.mine, message.theirs)
-            else:
-                self._take_theirs(message.relpath, message.theirs)
-
-        self.app.push_screen(ChoiceDialog("Another program has changed this caption", text, choices), settle)
+    @on(Waveform.Resized)
+    def _bring_peaks(self) -> None:
+        detail = self.query_one(ClipDetail)
+        if detail.row is not None and not detail.row.error and detail.num_columns:
+            self._read_peaks(detail.row.relpath, detail.num_columns)
 
     @on(PeaksRead)
     def _show_peaks(self, message: PeaksRead) -> None:
@@ -205,121 +174,11 @@ class DatasetScreen(DatasetTools):
         if detail.row is not None and detail.row.relpath == message.relpath:
             detail.show_peaks(message.peaks)
 
-    @on(ClipFound)
-    def _move_to_clip(self, message: ClipFound) -> None:
-        if message.clip_id is None or not self.query_one(ClipTable).move_to_id(message.clip_id):
-            self.note(message.otherwise)
-
-    # What the widgets have told.
-
-    @on(ClipTable.PagesWanted)
-    def _bring_pages(self, message: ClipTable.PagesWanted) -> None:
-        self._read_pages(message.generation, message.pages)
-
-    @on(ClipTable.Highlighted)
-    def _show_clip(self, message: ClipTable.Highlighted) -> None:
-        if self.query_one(ClipDetail).show(message.row):
-            self._want_peaks()
-
-    @on(Waveform.Resized)
-    def _want_peaks(self) -> None:
-        """Read the waveform once the cursor rests."""
-        if self._peaks_timer is not None:
-            self._peaks_timer.stop()
-        self._peaks_timer = self.set_timer(SETTLE_SECONDS, self._bring_peaks)
-
-    def _bring_peaks(self) -> None:
-        detail = self.query_one(ClipDetail)
-        if detail.row is not None and not detail.row.error and detail.num_columns:
-            self._read_peaks(detail.row.relpath, detail.num_columns)
-
-    @on(ClipTable.Opened)
-    async def _edit_caption(self) -> None:
-        editor = self.query_one(CaptionEditor)
-        await editor.edit()
-        self.query_one(ClipTable).hand_over(editor.type_in if editor.is_editing else None)
-
-    @on(CaptionEditor.Submitted)
-    def _caption_submitted(self, message: CaptionEditor.Submitted) -> None:
-        self.note("saving…")
-        self._save_caption(message.relpath, message.text, message.before)
-
-    @on(CaptionEditor.Closed)
-    def _caption_closed(self) -> None:
-        self.query_one(ClipTable).hand_over(None)
-        self.query_one(ClipTable).focus()
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Apply the filter once the keys rest."""
-        if event.input.id == "filter":
-            self._filter_text = event.value
-            if self._filter_timer is not None:
-                self._filter_timer.stop()
-            self._filter_timer = self.set_timer(SETTLE_SECONDS, self._refresh_ids)
-
-    async def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Keep the filter and go back to the table."""
-        if event.input.id == "filter":
-            await self._close_filter()
-
-    async def _close_filter(self) -> None:
-        await self.query("#filter").remove()
-        self.remove_class("-filtering")
-        self._show_summary()
-        self.query_one(ClipTable).focus()
-
-    # What the keys do.
-
     def action_play(self) -> None:
         """Play the clip under the cursor."""
         row = self.query_one(ClipTable).current_row
         if row is not None:
             self.play_file(self.services.workspace.dataset_folder / row.relpath)
-
-    async def action_filter(self) -> None:
-        """Open the filter."""
-        from textual.widgets import Input
-
-        if not self.has_class("-filtering"):
-            self.add_class("-filtering")
-            line = Input(self._filter_text, placeholder=FILTER_HINT, compact=True, select_on_focus=False, id="filter")
-            await self.query_one("#list").mount(line, before=0)
-            line.focus()
-
-    async def action_leave(self) -> None:
-        """Take the filter away."""
-        if self._filter_text:
-            self._filter_text = ""
-            self._refresh_ids()
-        await self._close_filter()
-
-    @on(FolderChanged)
-    def action_rescan(self) -> None:
-        """Read the folder again, unless that still goes on."""
-        if _is_idle(self._scanning):
-            self._progress = "reading the clips…"
-            self._show_summary()
-            self._scanning = self._scan()
-
-    def action_next_uncaptioned(self) -> None:
-        """Move to the next clip without a caption."""
-        table = self.query_one(ClipTable)
-        self._find_uncaptioned(table.ids, table.cursor)
-
-    def action_history(self, verb: str) -> None:
-        """Take the last caption edit back ("undone"), or make it again ("redone")."""
-        self._move_in_history(verb)
-
-    def action_sort(self) -> None:
-        """Sort by the next column."""
-        self._sort = SORTS[(SORTS.index(self._sort) + 1) % len(SORTS)]
-        self.note(f"sorted by {'name' if self._sort == 'relpath' else self._sort}")
-        self._refresh_ids()
-
-    def _show_summary(self) -> None:
-        num_shown = len(self.query_one(ClipTable).ids)
-        text = summary_text(self._counts, num_shown, self._filter_text, self._progress)
-        self.query_one("#summary", Static).update(text, layout=False)
 
 
 def _is_idle(worker: Worker[None] | None) -> bool:

@@ -38,19 +38,52 @@ class FolderChanged(Message):
 
 
 @dataclass
-class IdsRead(Message):
-    """Order and filter have given the rows to show."""
+class FirstRead(Message):
+    """Order and filter have given the first rows to show; all of them take longer."""
 
+    number: int
+    """Which reading of the table it belongs to."""
+    ids: array[int]
+    first_page: list[ClipRow]
+
+
+@dataclass
+class IdsRead(Message):
+    """Order and filter have given all rows to show."""
+
+    number: int
     ids: array[int]
     first_page: list[ClipRow]
     counts: ClipCounts
+    from_top: bool
+    """Whether the user asked for other rows, and looks at the top of them."""
 
 
 @dataclass
 class FilterRefused(Message):
     """The filter makes no sense yet: it may still be being typed."""
 
+    number: int
     error: SaoError
+
+
+@dataclass
+class SettingsSaved(Message):
+    """What was to be kept is in sao.toml."""
+
+
+@dataclass
+class MarksOutdated(Message):
+    """Clips are gone; `ids` are those that there are."""
+
+    ids: array[int]
+
+
+@dataclass
+class AnalysisProgressed(Message):
+    """How far the background analysis is, in words; empty where there is nothing to say."""
+
+    text: str
 
 
 @dataclass

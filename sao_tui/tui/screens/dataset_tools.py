@@ -45,6 +45,14 @@ class DatasetTools(DatasetWorkers):
         Binding("h", "tool('history')", "History", id="dataset.history", tooltip="Earlier captions", show=False),
     ]
 
+    _tool_waiting = ""
+    """Tool that was asked for before all clips shown were known."""
+
+    @property
+    def knows_all_shown(self) -> bool:
+        """Whether the table holds all clips that the filter leaves, and not only the first of them."""
+        raise NotImplementedError
+
     def selection(self) -> Selection:
         """Return the marked clips, or all that are shown."""
         raise NotImplementedError
@@ -53,8 +61,23 @@ class DatasetTools(DatasetWorkers):
         """Show what a tool has done."""
         raise NotImplementedError
 
+    def tool_arguments(self, name: str) -> tuple[object, ...]:
+        """Return what a tool is made with beside the services and the selection."""
+        return ()
+
     def action_tool(self, name: str) -> None:
-        """Open a tool by name."""
+        """Open a tool by name; it waits until all clips that it is to work on are known."""
+        if not self.knows_all_shown:
+            self._tool_waiting = name
+            self.note("one moment: still looking for all clips that match")
+            return
+        self._tool_waiting = ""
         module, _, dialog = TOOLS[name].partition(":")
         tool = getattr(importlib.import_module(f"sao_tui.tui.studio.{module}"), dialog)
-        self.app.push_screen(tool(self.services, self.selection()), self.tool_closed)
+        self.app.push_screen(tool(self.services, self.selection(), *self.tool_arguments(name)), self.tool_closed)
+
+    def open_waiting_tool(self) -> None:
+        """Open the tool that was asked for too early, unless something else covers the screen by now."""
+        name, self._tool_waiting = self._tool_waiting, ""
+        if name and self.is_on_top:
+            self.action_tool(name)

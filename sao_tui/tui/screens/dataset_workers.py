@@ -5,24 +5,31 @@ from __future__ import annotations
 import time
 from array import array
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from textual import work
-from textual.worker import get_current_worker
+from textual.worker import Worker, get_current_worker
 
 from sao_tui.core.errors import SaoError
 from sao_tui.tui.base import BaseScreen
 from sao_tui.tui.screens.dataset_messages import (
+    AnalysisProgressed,
     CaptionConflicted,
     CaptionsChanged,
     ClipFound,
     FilterRefused,
+    FirstRead,
     FolderChanged,
     IdsRead,
+    MarksOutdated,
     PageRead,
     PeaksRead,
     ScanEnded,
     ScanProgressed,
+    SettingsSaved,
 )
+from sao_tui.tui.screens.dataset_text import analysis_text
+from sao_tui.tui.widgets.clip_marks import Marks
 from sao_tui.tui.widgets.clip_pages import PAGE_ROWS
 
 PROGRESS_SECONDS = 0.5
@@ -54,16 +61,37 @@ class DatasetWorkers(BaseScreen):
         return send
 
     @work(thread=True, group="ids", exclusive=True, exit_on_error=False)
-    def _read_ids(self, filter_text: str, sort: str) -> None:
-        clips = self.services.clips
+    def _read_ids(self, number: int, filter_text: str, order: tuple[str, bool], first: bool) -> None:
+        """Read the clips that a filter leaves; with `first`, those of the first page are told before all others."""
+        clips, worker = self.services.clips, get_current_worker()
         try:
-            ids = clips.ids(filter_text, sort)
-            # The first page comes along: the table is drawn once, not first without and then with its rows.
-            message: IdsRead | FilterRefused = IdsRead(ids, clips.rows(ids[:PAGE_ROWS]), clips.counts())
+            stop = _stop_of(worker)
+            ids = clips.first_ids(filter_text, *order, PAGE_ROWS, should_stop=stop) if first else None
+            page = clips.rows(ids) if ids is not None else []
+            if worker.is_cancelled:
+                return
+            is_told = ids is not None and len(ids) == PAGE_ROWS
+            if ids is not None and is_told:
+                self.post_message(FirstRead(number, ids, page))
+                ids = None
+            if ids is None:
+                ids = clips.ids(filter_text, *order, should_stop=stop)
+                # The first page comes along: the table is drawn once, not first without and then with its rows.
+                page = page or clips.rows(ids[:PAGE_ROWS])
+            message: IdsRead | FilterRefused = IdsRead(number, ids, page, clips.counts(), first and not is_told)
         except SaoError as error:
-            message = FilterRefused(error)
-        if not get_current_worker().is_cancelled:
+            message = FilterRefused(number, error)
+        if not worker.is_cancelled:
             self.post_message(message)
+
+    @work(thread=True, group="settings", exit_on_error=False)
+    def _save_settings(self, changes: dict[str, str]) -> None:
+        self.services.save_settings(**changes)
+        self.post_message(SettingsSaved())
+
+    @work(thread=True, group="marks", exit_on_error=False)
+    def _look_for_clips(self) -> None:
+        self.post_message(MarksOutdated(self.services.clips.ids()))
 
     @work(thread=True, group="rows", exit_on_error=False)
     def _read_pages(self, generation: int, pages: dict[int, Sequence[int]]) -> None:
@@ -129,14 +157,33 @@ class DatasetWorkers(BaseScreen):
 
         watch_folder(self.services.workspace.dataset_folder, tell, lambda: worker.is_cancelled)
 
+    @work(thread=True, group="analysis", exit_on_error=False)
+    def _ask_analyser(self, question: str, ids: Sequence[int] = ()) -> None:
+        """Start the analysis, turn it on or off, have clips preferred, and tell how far it is."""
+        analyser = getattr(self.services, "analyser", None)
+        if analyser is None:
+            return
+        if question == "start":
+            analyser.start()
+        elif question == "prefer":
+            analyser.prefer(ids)
+        elif question == "turn":
+            (analyser.pause if analyser.progress().state in ("running", "idle") else analyser.resume)()
+        self.post_message(AnalysisProgressed(analysis_text(analyser.progress())))
+
     @work(thread=True, group="find", exclusive=True, exit_on_error=False)
     def _find_uncaptioned(self, ids: array[int], cursor: int) -> None:
-        wanted = set(self.services.clips.ids("uncaptioned:yes"))
-        turns = (*range(cursor + 1, len(ids)), *range(min(cursor + 1, len(ids))))
-        found = next((ids[position] for position in turns if ids[position] in wanted), None)
+        wanted = Marks()
+        wanted.set(self.services.clips.ids("uncaptioned:yes"), True)
+        after, before = ids[cursor + 1 :], ids[: cursor + 1]
+        found = next((each for part in (after, before) for each in part if each in wanted), None)
         self.post_message(ClipFound(found, "every clip shown has a caption"))
 
     @work(thread=True, group="find", exclusive=True, exit_on_error=False)
     def _find_path(self, relpath: str) -> None:
         row = self.services.clips.row_for(relpath)
         self.post_message(ClipFound(row.id if row else None, f"{relpath} is not in the dataset"))
+
+
+def _stop_of(worker: Worker[Any]) -> Callable[[], bool]:
+    return lambda: worker.is_cancelled

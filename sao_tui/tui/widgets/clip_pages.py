@@ -34,6 +34,15 @@ class ClipPages:
         self._asked.clear()
         self._stale.clear()
 
+    def extend(self, ids: array[int]) -> None:
+        """Take more ids that begin with those held, and keep the rows."""
+        last_page, is_partial = divmod(len(self.ids), PAGE_ROWS)
+        self.ids = ids
+        self.generation += 1
+        self._asked.clear()
+        if is_partial:
+            self._stale.add(last_page)
+
     def expire(self) -> None:
         """Keep the rows only until newer ones come."""
         self.generation += 1

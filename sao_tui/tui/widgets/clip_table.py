@@ -11,36 +11,58 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from rich.segment import Segment
 from textual.binding import Binding, BindingType
 from textual.events import Key
 from textual.message import Message
 from textual.strip import Strip
 
-from sao_tui.tui.text import fit
+from sao_tui.tui.widgets.clip_columns import TableLayout
+from sao_tui.tui.widgets.clip_line import LineStyles, clip_strip, header_strip, missing_strip
+from sao_tui.tui.widgets.clip_marks import Marks
 from sao_tui.tui.widgets.clip_pages import ClipPages
-from sao_tui.tui.widgets.cursor_view import CURSOR, CursorView
+from sao_tui.tui.widgets.cursor_view import CursorView
 
 if TYPE_CHECKING:
     from sao_tui.services.clips import ClipRow
 
-NARROW_COLUMNS = 90
-"""Narrower than this, the column of problems gives way to names and captions."""
-
 
 class ClipTable(CursorView):
-    """The clips, one a line: name, length, rate, channels, caption, problem."""
+    """The clips, one a line, with the columns that its layout names."""
 
     DEFAULT_CSS = """
     ClipTable {
         & > .clip-table--header { color: $foreground; background: $panel; text-style: bold; }
         & > .clip-table--problem { color: $error; }
         & > .clip-table--muted { color: $text-muted; }
+        & > .clip-table--mark { color: $accent; text-style: bold; }
     }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"clip-table--header", "clip-table--problem", "clip-table--muted"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "clip-table--header",
+        "clip-table--problem",
+        "clip-table--muted",
+        "clip-table--mark",
+    }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Caption", id="clips.open", tooltip="Edit the caption of the clip under the cursor"),
+        Binding("m", "mark", "Mark", id="clips.mark", tooltip="Mark the clip, or not, and move down"),
+        Binding(
+            "M",
+            "mark_range",
+            "Mark to here",
+            id="clips.mark-range",
+            tooltip="Mark all from the last m to here",
+            show=False,
+        ),
+        Binding("a", "mark_all", "Mark all", id="clips.mark-all", tooltip="Mark all clips shown, or none", show=False),
+        Binding(
+            "i",
+            "invert_marks",
+            "Invert marks",
+            id="clips.invert",
+            tooltip="Mark what is not, of those shown",
+            show=False,
+        ),
     ]
     NUM_HEADER_LINES = 1
 
@@ -69,11 +91,22 @@ class ClipTable(CursorView):
 
         row: ClipRow
 
+    @dataclass
+    class MarksChanged(Message):
+        """Other clips are marked."""
+
+        problem: str = ""
+        """Why nothing has changed after all."""
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self.marks = Marks()
+        self.table_layout = TableLayout()
         self._pages = ClipPages()
+        self._anchor_id: int | None = None
         self._typed_ahead: str | None = None
         self._type_in: Callable[[str], None] | None = None
+        self._styles: LineStyles | None = None
 
     @property
     def ids(self) -> array[int]:
@@ -90,9 +123,29 @@ class ClipTable(CursorView):
         """The clip under the cursor, None while its page is not held."""
         return self._pages.row(self.cursor)
 
-    def set_ids(self, ids: array[int], first_page: list[ClipRow]) -> None:
-        """Show other rows; the cursor stays on its clip where that is still among them."""
-        position = _index(ids, self.current_id)
+    def set_layout(self, layout: TableLayout) -> None:
+        """Show other columns."""
+        if layout != self.table_layout:
+            self.table_layout = layout
+            self.refresh()
+
+    def set_ids(self, ids: array[int], first_page: list[ClipRow], *, from_top: bool = False) -> None:
+        """Show other rows; the cursor stays on its clip where that is among them, otherwise at its place.
+
+        Args:
+            ids: All rows in order.
+            first_page: The first of them, as far as they have been read.
+            from_top: The cursor goes to the top.
+        """
+        held = len(self.ids)
+        if held and len(ids) > held and ids[:held] == self.ids:
+            self._pages.extend(ids)
+            self.add_rows(len(ids))
+            self.view_moved()
+            if from_top:
+                self.go(0)
+            return
+        position = 0 if from_top else _index(ids, self.current_id)
         self._pages.reset(ids)
         self._pages.put(self._pages.generation, 0, first_page)
         self.set_num_rows(len(ids), self.cursor if position is None else position)
@@ -109,7 +162,7 @@ class ClipTable(CursorView):
             self.cursor_moved()
 
     def replace_row(self, row: ClipRow) -> None:
-        """Show a clip that has changed; its line alone is redrawn."""
+        """Show a clip that has changed."""
         position = self._pages.replace(row)
         if position is not None:
             self.refresh_row(position)
@@ -145,6 +198,44 @@ class ClipTable(CursorView):
         if row is not None:
             self.post_message(self.Opened(row))
 
+    # Marks.
+
+    def action_mark(self) -> None:
+        """Mark the clip under the cursor, or take its mark away, and move down."""
+        clip_id = self.current_id
+        if clip_id is None:
+            return
+        self.marks.toggle(clip_id)
+        self._anchor_id = clip_id
+        self.refresh_row(self.cursor)
+        self.go(self.cursor + 1)
+        self.post_message(self.MarksChanged())
+
+    def action_mark_range(self) -> None:
+        """Mark all clips from the last one that `m` was pressed on to the cursor."""
+        anchor = _index(self.ids, self._anchor_id)
+        if anchor is None:
+            self.post_message(self.MarksChanged("M marks from the last m to here: press m on the first clip"))
+            return
+        first, last = sorted((anchor, self.cursor))
+        self._change_marks(lambda: self.marks.set(self.ids[first : last + 1], True))
+
+    def action_mark_all(self) -> None:
+        """Mark all clips shown; where they are, none."""
+        are_marked = len(self.marks.among(self.ids)) == len(self.ids)
+        self._change_marks(lambda: self.marks.set(self.ids, not are_marked))
+
+    def action_invert_marks(self) -> None:
+        """Mark those clips shown that are not marked, and the other way round."""
+        self._change_marks(lambda: self.marks.invert(self.ids))
+
+    def _change_marks(self, change: Callable[[], None]) -> None:
+        change()
+        self.refresh()
+        self.post_message(self.MarksChanged())
+
+    # Keys that come faster than the caption's line opens.
+
     def on_key(self, event: Key) -> None:
         """Open at enter itself and keep what is typed right behind it.
 
@@ -174,37 +265,35 @@ class ClipTable(CursorView):
         else:
             self._typed_ahead = (self._typed_ahead or "") + character
 
+    # Drawing.
+
+    def notify_style_update(self) -> None:
+        """Forget the colours that are no more."""
+        super().notify_style_update()
+        self._styles = None
+
     def render_line(self, y: int) -> Strip:
         """Draw the header or one clip."""
-        width = self.size.width
+        width = self.line_width
         if y == 0:
-            text = _columns(width, "name", "seconds", "rate", "ch", "caption", "problem")
-            return Strip([Segment("".join(text), self.get_component_rich_style("clip-table--header"))], width)
+            return header_strip(self.table_layout, width, self.get_component_rich_style("clip-table--header"))
         position = round(self.scroll_y) + y - 1
         if position >= len(self.ids):
             return Strip.blank(width, self.rich_style)
-        return Strip(self._segments(position, width), width)
-
-    def _segments(self, position: int, width: int) -> list[Segment]:
         row = self._pages.row(position)
-        here = position == self.cursor
-        style = self.get_component_rich_style(self.cursor_class) if here else self.rich_style
+        cursor = self.get_component_rich_style(self.cursor_class) if position == self.cursor else None
         if row is None:
-            return [Segment(fit((CURSOR if here else " ") + "·", width), style)]
-        seconds = "" if row.error else f"{row.seconds:.2f}"
-        rate = "" if row.error else f"{row.sample_rate_hz / 1000:g}k"
-        channels = "" if row.error else str(row.num_channels)
-        problem = row.error or ("" if row.caption else "no caption")
-        caption = row.caption if width >= NARROW_COLUMNS else problem or row.caption
-        cells = _columns(width, row.relpath, seconds, rate, channels, caption, problem)
-        if here:
-            return [Segment(CURSOR + "".join(cells)[1:], style)]
-        muted = self.get_component_rich_style("clip-table--muted")
-        marked = self.get_component_rich_style("clip-table--problem")
-        styles = [style, muted, muted, muted, style, marked if row.error else muted]
-        if problem and not cells[5]:
-            styles[4] = marked if row.error else muted
-        return [Segment(cell, each) for cell, each in zip(cells, styles, strict=True)]
+            return missing_strip(width, is_here=cursor is not None, style=cursor or self.rich_style)
+        is_marked = self.ids[position] in self.marks
+        return clip_strip(row, self.table_layout, width, self._line_styles(), is_marked=is_marked, cursor=cursor)
+
+    def _line_styles(self) -> LineStyles:
+        if self._styles is None:
+            muted, problem, mark = (
+                self.get_component_rich_style(f"clip-table--{part}") for part in ("muted", "problem", "mark")
+            )
+            self._styles = LineStyles(self.rich_style, muted, problem, mark)
+        return self._styles
 
 
 def _index(ids: array[int], clip_id: int | None) -> int | None:
@@ -212,18 +301,3 @@ def _index(ids: array[int], clip_id: int | None) -> int | None:
         return None if clip_id is None else ids.index(clip_id)
     except ValueError:
         return None
-
-
-def _columns(width: int, name: str, seconds: str, rate: str, channels: str, caption: str, problem: str) -> list[str]:
-    """Return the cells of one line, `width` wide in all; a narrow one has no column for the problem."""
-    problem_width = 0 if width < NARROW_COLUMNS else 22
-    rest = max(0, width - 17 - problem_width)
-    name_width = min(max(12, rest * 9 // 20), 48)
-    return [
-        " " + fit(name, name_width - 1, from_end=True),
-        seconds.rjust(8)[-8:],
-        rate.rjust(6)[-6:],
-        channels.rjust(3)[-3:],
-        "  " + fit(caption, rest - name_width - 2),
-        " " + fit(problem, problem_width - 1) if problem_width else "",
-    ]

@@ -52,6 +52,16 @@ class CursorView(ScrollView, can_focus=True, inherit_bindings=False):
         self._place_cursor(min(max(0, cursor), max(0, num_rows - 1)))
         self.refresh()
 
+    def add_rows(self, num_rows: int) -> None:
+        """Show more rows below those that there are: where they fill the view already, only the bar changes."""
+        if self._num_rows < self.num_visible or not self.show_vertical_scrollbar:
+            self.set_num_rows(num_rows, self.cursor)
+            return
+        self._num_rows = num_rows
+        # Not by assignment: that would lay the whole screen out anew.
+        self.set_reactive(CursorView.virtual_size, Size(0, num_rows + self.NUM_HEADER_LINES))
+        self.vertical_scrollbar.window_virtual_size = self.virtual_size.height
+
     def cursor_moved(self) -> None:
         """React to another row under the cursor."""
 
@@ -62,6 +72,11 @@ class CursorView(ScrollView, can_focus=True, inherit_bindings=False):
     def num_visible(self) -> int:
         """Rows that the view has room for."""
         return max(1, self.size.height - self.NUM_HEADER_LINES)
+
+    @property
+    def line_width(self) -> int:
+        """Cells of a line beside the scroll bar."""
+        return self.size.width - self.scrollbar_size_vertical
 
     @property
     def rows_in_view(self) -> range:
@@ -89,7 +104,7 @@ class CursorView(ScrollView, can_focus=True, inherit_bindings=False):
         """Draw one row anew."""
         y = row - round(self.scroll_y) + self.NUM_HEADER_LINES
         if self.NUM_HEADER_LINES <= y < self.size.height:
-            self.refresh(Region(0, y, self.size.width, 1))
+            self.refresh(Region(0, y, self.line_width, 1))
 
     def _place_cursor(self, row: int) -> None:
         self.cursor = row
@@ -104,9 +119,23 @@ class CursorView(ScrollView, can_focus=True, inherit_bindings=False):
         self.scroll_to(y=min(max(0, wanted), last_top), animate=False, force=True, immediate=True)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Tell of other rows in view, however they got there."""
-        super().watch_scroll_y(old_value, new_value)
+        """Draw the lines anew, and the bar where it looks different; tell of other rows in view."""
+        # Not ScrollView's own: that has the header drawn again too, and the bar for every row of half a million.
+        if self.show_vertical_scrollbar:
+            self.vertical_scrollbar.position = self._bar_position(new_value)
+        if round(old_value) != round(new_value):
+            header = self.NUM_HEADER_LINES
+            self.refresh(Region(0, header, self.line_width, self.size.height - header))
         self.view_moved()
+
+    def _bar_position(self, scroll_y: float) -> float:
+        """Return the position rounded to what the bar can show, eighths of a cell."""
+        height, num_lines = self.size.height, self.virtual_size.height
+        hidden = num_lines - height
+        if hidden <= 0 or scroll_y >= hidden:
+            return scroll_y
+        step = hidden / (8 * (height - max(1, height * height / num_lines)))
+        return scroll_y // step * step
 
     def on_resize(self, _event: events.Resize) -> None:
         """Keep the cursor in view."""

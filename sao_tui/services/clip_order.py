@@ -1,0 +1,125 @@
+"""Columns that clips can be sorted by, and the order of all clips kept from one question to the next."""
+
+from __future__ import annotations
+
+import array
+import threading
+from collections import OrderedDict
+from itertools import chain, compress
+from typing import TYPE_CHECKING
+
+from sao_tui.core.errors import SaoError
+
+if TYPE_CHECKING:
+    from sao_tui.services.clips_database import ClipsDatabase, ShouldStop
+
+IDS_BY_PATH = "ids-by-path"
+"""Fact: ids up to this one are in the order of their paths."""
+
+_MAX_KEPT = 2
+"""Orders kept: 4 MB each for half a million clips."""
+
+_CLIP_SORTS = {
+    "relpath": "clips.relpath",
+    "folder": "clips.relpath",
+    "seconds": "clips.seconds",
+    "sample_rate_hz": "clips.sample_rate_hz",
+    "num_channels": "clips.num_channels",
+    "num_bytes": "clips.num_bytes",
+    "format": "clips.format",
+    "mtime_ns": "clips.mtime_ns",
+    "error": "clips.error",
+    "caption": "clips.caption",
+}
+_ANALYSIS_SORTS = {
+    "peak_dbfs": "analysis.peak_dbfs",
+    "loudness_lufs": "analysis.loudness_lufs",
+    "silence": "max(analysis.head_silence_seconds, analysis.tail_silence_seconds)",
+    "bpm": "analysis.bpm",
+    "musical_key": "nullif(analysis.musical_key, '')",
+    "tags": "nullif(analysis.tags, '{}')",
+}
+SORTS = (*_CLIP_SORTS, *_ANALYSIS_SORTS)
+"""Names of the columns to sort by; clips without an analysis come last either way."""
+
+
+def ordering(sort: str, descending: bool) -> tuple[str, str]:
+    """Return what to join to `clips`, and the ORDER BY; clips that are the same there come by path.
+
+    Raises:
+        SaoError: There is no such column.
+    """
+    direction = "DESC" if descending else "ASC"
+    if sort in _ANALYSIS_SORTS:
+        join = "LEFT JOIN analysis ON analysis.clip_id = clips.id"
+        return join, f"{_ANALYSIS_SORTS[sort]} {direction} NULLS LAST, clips.relpath"
+    if sort not in _CLIP_SORTS:
+        raise SaoError(f"Clips cannot be sorted by {sort}.", f"Sort by one of: {', '.join(SORTS)}.")
+    column = _CLIP_SORTS[sort]
+    return "", f"{column} {direction}" if column == "clips.relpath" else f"{column} {direction}, clips.relpath"
+
+
+class ClipOrders:
+    """The order of all clips by the columns asked for last."""
+
+    def __init__(self, database: ClipsDatabase) -> None:
+        """Keep nothing yet."""
+        self._database = database
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[str, bool], tuple[tuple[int, ...], array.array[int]]] = OrderedDict()
+
+    def known(self, sort: str, descending: bool) -> array.array[int] | None:
+        """Return the ids of all clips in order, None when they are not known as they are now."""
+        with self._lock:
+            kept = self._kept.get((sort, descending))
+        return kept[1] if kept and kept[0] == self._versions(sort) else None
+
+    def all(self, sort: str, descending: bool, should_stop: ShouldStop | None = None) -> array.array[int]:
+        """Return the ids of all clips in order; whoever gets them must not change them.
+
+        Raises:
+            QueryStopped: `should_stop` said so.
+            SaoError: There is no such column, or the index cannot be read.
+        """
+        known = self.known(sort, descending)
+        if known is not None:
+            return known
+        versions = self._versions(sort)
+        join, order = ordering(sort, descending)
+        rows = self._database.stream(f"SELECT clips.id FROM clips {join} ORDER BY {order}", (), should_stop)  # noqa: S608
+        ids = array.array("q", chain.from_iterable(rows))
+        with self._lock:
+            self._kept[sort, descending] = versions, ids
+            self._kept.move_to_end((sort, descending))
+            while len(self._kept) > _MAX_KEPT:
+                self._kept.popitem(last=False)
+        return ids
+
+    def _versions(self, sort: str) -> tuple[int, ...]:
+        topics = ("clips", "captions") if sort == "caption" else ("clips",)
+        return self._database.versions(*topics, *(("analysis",) if sort in _ANALYSIS_SORTS else ()))
+
+
+def pick(order: array.array[int], wanted: bytearray) -> array.array[int]:
+    """Return the ids of an order whose byte in `wanted` is set."""
+    try:
+        return array.array("q", compress(order, map(wanted.__getitem__, order)))
+    except IndexError:
+        # Clips have come since the order was made.
+        return array.array("q", (each for each in order if each < len(wanted) and wanted[each]))
+
+
+def note_ids_by_path(database: ClipsDatabase) -> None:
+    """Find out up to which id the ids are in the order of the paths, so that searching by id is by path too.
+
+    Raises:
+        SaoError: The index cannot be read or written.
+    """
+    ids = array.array("q", chain.from_iterable(database.stream("SELECT id FROM clips ORDER BY relpath")))
+    lowest = upper = max(ids, default=0) + 1
+    for each in reversed(ids):
+        if each > lowest:
+            upper = min(upper, each)
+        else:
+            lowest = each
+    database.note_fact(IDS_BY_PATH, str(upper - 1))

@@ -1,0 +1,120 @@
+"""Found files on their way into the clip index: read and written in batches, in the order of their paths."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from sao_tui.services.clip_headers import Header, HeaderReader, is_unsupported
+from sao_tui.services.clip_walk import FoundFile, FoundFolder
+from sao_tui.services.clip_writes import CaptionOf, FolderNote, FoundClips, write_clips
+from sao_tui.services.clips_database import ClipsDatabase
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_FIRST_BATCH = 500
+"""Small, so that the table shows something at once."""
+_BATCH = 8_000
+_MAX_HELD = 50_000
+"""Files that wait for the folders whose paths come before theirs; with more of them the order gives way."""
+
+
+class ClipQueue:
+    """What a scan has found and not written yet."""
+
+    def __init__(self, database: ClipsDatabase, root: str, caption_of: CaptionOf) -> None:
+        """Take where it writes, and the caption of a new clip by relpath."""
+        self._database = database
+        self._caption_of = caption_of
+        self._headers = HeaderReader(root)
+        self._waiting: list[FoundClips | FolderNote] = []
+        self._num_waiting = 0
+        self._batch = min(_FIRST_BATCH, _BATCH)
+        self._held: list[tuple[bytes, bytes, FoundFile]] = []
+        self._held_notes: list[FolderNote] = []
+        self._failing: set[bytes] = set()
+        self.num_written = 0
+
+    def __enter__(self) -> ClipQueue:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        """End the threads that read headers."""
+        self._headers.close()
+
+    def add(self, item: FoundClips | FolderNote) -> None:
+        """Put something at the end."""
+        if isinstance(item, FolderNote):
+            self._waiting.append(item)
+            return
+        for start in range(0, len(item.files), _BATCH):
+            end = start + _BATCH
+            self._waiting.append(FoundClips(item.folder, item.files[start:end], item.ids[start:end]))
+        self._num_waiting += len(item.files)
+
+    def add_new_folder(self, found: FoundFolder, note: FolderNote) -> None:
+        """Put a folder of a first scan in such a place that clips come in the order of their paths."""
+        self._release(found.prefix)
+        self.add(FolderNote(note.relpath, b"", note.num_clips))
+        if found.folders and len(self._held) + len(found.files) <= _MAX_HELD:
+            for file in found.files:
+                heapq.heappush(self._held, (found.prefix + file[0], found.relpath, file))
+            self._held_notes.append(note)
+        else:
+            self.add(FoundClips(found.relpath, found.files, [0] * len(found.files)))
+            self.add(note)
+
+    def flush(self, tell: Callable[[], None], stops: Callable[[], bool]) -> None:
+        """Write while there is enough for a batch."""
+        while self._num_waiting >= self._batch and not stops():
+            self._write_batch()
+            tell()
+
+    def finish(self, stops: Callable[[], bool]) -> None:
+        """Write everything."""
+        self._release(None)
+        while self._waiting and not stops():
+            self._write_batch()
+
+    def _release(self, before: bytes | None) -> None:
+        """Put held files at the end: those whose paths come before the next folder's, or all for None."""
+        files: list[FoundFile] = []
+        folder = b""
+        while self._held and (before is None or self._held[0][0] < before):
+            _, owner, file = heapq.heappop(self._held)
+            if owner != folder:
+                self.add(FoundClips(folder, files, [0] * len(files)))
+                files, folder = [], owner
+            files.append(file)
+        self.add(FoundClips(folder, files, [0] * len(files)))
+        if not self._held:
+            self._waiting.extend(self._held_notes)
+            self._held_notes.clear()
+
+    def _write_batch(self) -> None:
+        work: list[tuple[FoundClips | FolderNote, Sequence[Header]]] = []
+        num_files = 0
+        taken = 0
+        for item in self._waiting:
+            if num_files >= self._batch:
+                break
+            taken += 1
+            if isinstance(item, FoundClips):
+                headers = self._headers.read(item.prefix, item.files)
+                if any(header.error and not is_unsupported(header.error) for header in headers):
+                    self._failing.add(item.folder)
+                work.append((item, headers))
+                num_files += len(item.files)
+            elif item.relpath in self._failing:
+                # Its files are read again at the next scan: a permission changes without size and time.
+                work.append((FolderNote(item.relpath, b"", item.num_clips), ()))
+            else:
+                work.append((item, ()))
+        write_clips(self._database, work, self._caption_of)
+        del self._waiting[:taken]
+        self._num_waiting -= num_files
+        self.num_written += num_files
+        self._batch = _BATCH
