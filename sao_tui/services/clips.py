@@ -249,7 +249,7 @@ class ClipIndex:
                 os.fspath(folder),
                 progress or _ignore,
                 should_stop or _never,
-                caption_of or _no_caption,
+                caption_of,
             )
             scan = Scan(self.database, *arguments)
             if folders is None or not scan.run_folders(folders):
@@ -313,10 +313,6 @@ _COLUMNS = "id, relpath, seconds, sample_rate_hz, num_channels, num_bytes, error
 
 def _to_row(row: Sequence[Any]) -> ClipRow:
     return ClipRow(row[0], os.fsdecode(row[1]), *row[2:])
-
-
-def _no_caption(_relpath: str) -> str:
-    return ""
 
 
 def _ignore(_done: int, _total: int) -> None:
