@@ -24,7 +24,7 @@ _MAX_HELD = 50_000
 class ClipQueue:
     """What a scan has found and not written yet."""
 
-    def __init__(self, database: ClipsDatabase, root: str, caption_of: CaptionOf) -> None:
+    def __init__(self, database: ClipsDatabase, root: str, caption_of: CaptionOf | None) -> None:
         """Take where it writes, and the caption of a new clip by relpath."""
         self._database = database
         self._caption_of = caption_of
@@ -104,7 +104,7 @@ class ClipQueue:
             taken += 1
             if isinstance(item, FoundClips):
                 headers = self._headers.read(item.prefix, item.files)
-                if any(header.error and not is_unsupported(header.error) for header in headers):
+                if any(header[4] and not is_unsupported(header[4]) for header in headers):
                     self._failing.add(item.folder)
                 work.append((item, headers))
                 num_files += len(item.files)

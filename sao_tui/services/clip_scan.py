@@ -28,7 +28,7 @@ class Scan:
         root: str,
         progress: Progress,
         should_stop: Callable[[], bool],
-        caption_of: CaptionOf,
+        caption_of: CaptionOf | None,
     ) -> None:
         """Take what it reads, writes and tells."""
         self._database = database

@@ -16,6 +16,7 @@ FoundFile = tuple[bytes, int, int, int]
 _SOUND_SUFFIXES = tuple(os.fsencode(suffix) for suffix in sorted(READABLE_SUFFIXES | UNREADABLE_SUFFIXES))
 _COMMON_ENDS = frozenset(each for suffix in _SOUND_SUFFIXES if len(suffix) == 4 for each in (suffix, suffix.upper()))
 """Looked up in place of comparing every suffix with every name."""
+_DOT = ord(".")
 _DIGEST_BYTES = 16
 _SAME_IN_EVERY_RUN = 2
 """Version of marshal's format that does not depend on how often an object is in use."""
@@ -93,13 +94,15 @@ def _list(root: bytes, relpath: bytes) -> FoundFolder:
     folders: list[bytes] = []
     links: list[bytes] = []
     prefix = relpath + b"/" if relpath else b""
+    add_file = files.append
     with os.scandir(os.path.join(root, relpath) if relpath else root) as entries:
         for entry in entries:
             name = entry.name
             try:
-                if is_sound_name(name) and entry.is_file():
+                # The first test is is_sound_name for nearly every file, without the cost of a call.
+                if ((name[-4:] in _COMMON_ENDS and name[0] != _DOT) or is_sound_name(name)) and entry.is_file():
                     status = entry.stat()
-                    files.append((name, status.st_size, status.st_mtime_ns, status.st_ino))
+                    add_file((name, status.st_size, status.st_mtime_ns, status.st_ino))
                 elif entry.is_dir():
                     (links if entry.is_symlink() else folders).append(prefix + name)
             except OSError:

@@ -13,7 +13,7 @@ from sao_tui.services.clip_walk import FoundFile
 from sao_tui.services.clips_database import ClipsDatabase
 
 if TYPE_CHECKING:
-    pass
+    import sqlite3
 
 CaptionOf = Callable[[str], str]
 
@@ -45,7 +45,7 @@ class FoundClips:
 def write_clips(
     database: ClipsDatabase,
     work: Sequence[tuple[FoundClips | FolderNote, Sequence[Header]]],
-    caption_of: CaptionOf,
+    caption_of: CaptionOf | None,
 ) -> None:
     """Write clips with their headers, and notes of folders, in the order given and in one transaction.
 
@@ -54,14 +54,19 @@ def write_clips(
     """
     with database.writing("clips") as connection:
         first_id = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM clips").fetchone()[0]
-        new = list(_new_rows(work, first_id, caption_of))
         before = connection.total_changes
-        connection.executemany(_INSERT, (row for row, _ in new))
-        is_whole = connection.total_changes - before == len(new)
-        connection.executemany("INSERT OR REPLACE INTO texts VALUES (?, ?, ?)", (text for _, text in new))
-        if not is_whole:
-            # Another process has scanned the same files.
-            connection.execute("DELETE FROM texts WHERE id >= ? AND id NOT IN (SELECT id FROM clips)", [first_id])
+        num_new = 0
+        unusual: list[tuple[str, str, int]] = []
+        for found, headers in work:
+            if isinstance(found, FoundClips):
+                rows = _new_rows(found, headers, first_id + num_new, caption_of, unusual)
+                connection.executemany(_INSERT, rows)
+                num_new += len(rows)
+        if connection.total_changes - before != num_new:
+            # Another process has scanned the same files: its rows have other ids than those meant here.
+            unusual = _unusual_since(connection, first_id)
+        connection.execute(_INSERT_TEXTS, [first_id])
+        connection.executemany("UPDATE texts SET path = ?, caption = ? WHERE id = ?", unusual)
         connection.executemany(_UPDATE, _changed_rows(work))
         notes = [(each.relpath, each.digest, each.num_clips) for each, _ in work if isinstance(each, FolderNote)]
         connection.executemany("INSERT OR REPLACE INTO folders VALUES (?, ?, ?)", notes)
@@ -82,22 +87,32 @@ def within(folder: bytes) -> tuple[bytes, bytes]:
 
 
 def _new_rows(
-    work: Sequence[tuple[FoundClips | FolderNote, Sequence[Header]]], first_id: int, caption_of: CaptionOf
-) -> Iterator[tuple[tuple[Any, ...], tuple[int, str, str]]]:
-    """Give the row of each new file in `clips` with its row in `texts`."""
-    next_id = first_id
-    for found, headers in work:
-        if isinstance(found, FolderNote):
+    found: FoundClips,
+    headers: Sequence[Header],
+    next_id: int,
+    caption_of: CaptionOf | None,
+    unusual: list[tuple[str, str, int]],
+) -> list[tuple[Any, ...]]:
+    """Return the rows of new files, and add to `unusual` the texts that SQLite cannot make lower case itself."""
+    prefix, folder = found.prefix, found.folder
+    rows: list[tuple[Any, ...]] = []
+    caption = ""
+    for (name, num_bytes, mtime_ns, inode), known, header in zip(found.files, found.ids, headers, strict=True):
+        if known:
             continue
-        prefix, folder = found.prefix, found.folder
-        for (name, num_bytes, mtime_ns, inode), known, header in zip(found.files, found.ids, headers, strict=True):
-            if known:
-                continue
-            relpath = prefix + name
-            caption = caption_of(os.fsdecode(relpath))
-            row = (next_id, num_bytes, mtime_ns, inode, *header[:4], relpath, folder, header[4], printable(caption))
-            yield row, (next_id, folded_path(relpath), folded(caption))
-            next_id += 1
+        relpath = prefix + name
+        if caption_of is not None:
+            caption = printable(caption_of(os.fsdecode(relpath)))
+        if not (relpath.isascii() and caption.isascii()):
+            unusual.append((folded_path(relpath), folded(caption), next_id))
+        rows.append((next_id, num_bytes, mtime_ns, inode, *header, relpath, folder, caption))
+        next_id += 1
+    return rows
+
+
+def _unusual_since(connection: sqlite3.Connection, first_id: int) -> list[tuple[str, str, int]]:
+    rows = connection.execute("SELECT id, relpath, caption FROM clips WHERE id >= ?", [first_id])
+    return [(folded_path(relpath), folded(caption), clip_id) for clip_id, relpath, caption in rows]
 
 
 def _changed_rows(work: Sequence[tuple[FoundClips | FolderNote, Sequence[Header]]]) -> Iterator[tuple[Any, ...]]:
@@ -109,8 +124,11 @@ def _changed_rows(work: Sequence[tuple[FoundClips | FolderNote, Sequence[Header]
 
 
 _INSERT = """
-INSERT OR IGNORE INTO clips (id, num_bytes, mtime_ns, inode, seconds, sample_rate_hz, num_channels, format,
-relpath, folder, error, caption) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT OR IGNORE INTO clips (id, num_bytes, mtime_ns, inode, seconds, sample_rate_hz, num_channels, format, error,
+relpath, folder, caption) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_INSERT_TEXTS = """
+INSERT OR REPLACE INTO texts SELECT id, lower(CAST(relpath AS TEXT)), lower(caption) FROM clips WHERE id >= ?
 """
 _UPDATE = """
 UPDATE clips SET num_bytes = ?, mtime_ns = ?, inode = ?, seconds = ?, sample_rate_hz = ?, num_channels = ?,

@@ -250,7 +250,7 @@ class ClipIndex:
                 os.fspath(folder),
                 progress or _ignore,
                 should_stop or _never,
-                caption_of or _no_caption,
+                caption_of,
             )
             scan = Scan(self.database, *arguments)
             if folders is None or not scan.run_folders(folders):
@@ -323,10 +323,6 @@ def _to_row(row: Sequence[Any]) -> ClipRow:
     values = [*row]
     values[1], values[8] = os.fsdecode(row[1]), bool(row[8])
     return ClipRow(*values)
-
-
-def _no_caption(_relpath: str) -> str:
-    return ""
 
 
 def _ignore(_done: int, _total: int) -> None:

@@ -197,6 +197,7 @@ class ClipsDatabase:
             connection.create_function("fold", 1, _fold, deterministic=True)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA secure_delete = OFF")
             connection.execute(f"PRAGMA journal_size_limit = {_MAX_LOG_BYTES}")
             if clips_schema.read_version(connection) != clips_schema.VERSION:
                 clips_schema.make_tables(connection)
