@@ -19,7 +19,7 @@ from typing import Any, Literal
 from sao_tui.core.errors import SaoError
 from sao_tui.core.files import write_json
 
-JobKind = Literal["train", "encode"]
+JobKind = Literal["train", "encode", "suggest"]
 JobState = Literal[
     "queued", "starting", "running", "paused", "stopping", "finished", "stopped", "failed", "crashed", "hung", "held"
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -53,3 +53,16 @@ class EncodeSettings:
     batch_size: int = 1
     text_encoder_home: str | None = None
     device: str = "auto"
+
+
+@dataclass(frozen=True)
+class SuggestSettings:
+    """Arguments of one job that suggests captions; its clips stand in the job's clips.jsonl."""
+
+    captioner: str
+    """Name in core.captioners.CAPTIONERS."""
+    options: dict[str, str] = field(default_factory=dict)
+    """Every option of the captioner; never a key or another secret."""
+    num_clips: int = 0
+    resumed_from: str | None = None
+    """Job whose remaining clips these are."""

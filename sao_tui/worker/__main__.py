@@ -44,6 +44,10 @@ def run_job(folder: JobFolder, emitter: Emitter) -> int:
             from sao_tui.worker.encode import encode
 
             encode(folder, spec, emitter, control)
+        elif spec.kind == "suggest":
+            from sao_tui.worker.suggest.run import suggest
+
+            suggest(folder, spec, emitter, control)
         else:
             from sao_tui.worker.train import train
 
