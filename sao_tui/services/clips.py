@@ -100,6 +100,11 @@ class ClipIndex:
         self._database = ClipsDatabase(workspace.cache_folder)
         self._scanning = threading.Lock()
 
+    @property
+    def database(self) -> ClipsDatabase:
+        """The SQLite file behind it."""
+        return self._database
+
     def scan(self, progress: Progress | None = None, should_stop: Callable[[], bool] | None = None) -> ScanReport:
         """Bring the index up to date with the dataset folder; files of the same size and time are not read.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from sao_tui import __version__
 from sao_tui.core.errors import SaoError
 from sao_tui.core.jobs import FINAL_STATES, JobFolder, JobKind, JobSpec, JobState
-from sao_tui.core.settings import EncodeSettings, TrainSettings
+from sao_tui.core.settings import EncodeSettings, SuggestSettings, TrainSettings
 from sao_tui.services.launch import await_first_word, start_supervisor
 from sao_tui.services.liveness import Life, look
 from sao_tui.services.worker_process import end_group
@@ -133,6 +134,16 @@ class Jobs:
         )
         return self._start("encode", asdict(resolved), model_config, dataset_config, name)
 
+    def start_suggest(
+        self, settings: SuggestSettings, fill: Callable[[Path], None], name: str | None = None
+    ) -> JobView:
+        """Start a job that suggests captions, detached; `fill` writes its clips into the folder first.
+
+        Raises:
+            SaoError: The job's folder cannot be made or filled, or its supervisor does not start.
+        """
+        return self._start("suggest", asdict(settings), {}, {}, name, fill)
+
     def list(self) -> JobViews:
         """Return all jobs, newest first.
 
@@ -224,8 +235,9 @@ class Jobs:
         model_config: dict[str, Any],
         dataset_config: dict[str, Any],
         name: str | None,
+        fill: Callable[[Path], None] | None = None,
     ) -> JobView:
-        """Make the job's folder and start its supervisor."""
+        """Make the job's folder, have it filled and start its supervisor."""
         now = self._clock()
         folder = self._new_folder(kind, name, now)
         spec = JobSpec(
@@ -239,6 +251,8 @@ class Jobs:
             versions={"sao_tui": __version__, "python": sys.version.split()[0]},
         )
         folder.create(spec)
+        if fill is not None:
+            _fill_or_remove(folder.path, fill)
         process = start_supervisor(folder, self._worker_command)
         with self._reaping:
             self._launched.append(process)
@@ -315,6 +329,17 @@ class Jobs:
                 if isinstance(item, dict) and isinstance(item.get(key), str):
                     item[key] = self._absolute(item[key])
         return resolved
+
+
+def _fill_or_remove(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Fill a job's folder; one that cannot be filled does not stay."""
+    try:
+        fill(folder)
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise SaoError(f"Cannot write {folder}: {error.strerror}.", "Free some space on its disk.") from error
+        raise
 
 
 def _request(folder: JobFolder, word: str) -> None:

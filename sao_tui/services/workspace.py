@@ -28,6 +28,8 @@ _KEYS = {
     "dataset.config": "dataset_config",
     "train.config": "train_config",
     "worker.python": "worker_python",
+    "suggest.url": "suggest_url",
+    "suggest.model": "suggest_model",
     "audio.player": "player",
     "ui.theme": "theme",
 }
@@ -89,6 +91,10 @@ class WorkspaceSettings:
     """Arguments of a training run (core/settings.TrainSettings)."""
     worker_python: str = ""
     """Interpreter that runs the worker; empty for the one that runs the dashboard."""
+    suggest_url: str = ""
+    """OpenAI-compatible endpoint that suggests captions; the key comes from the environment alone."""
+    suggest_model: str = ""
+    """Model of that endpoint."""
     player: str = "auto"
     """Player to use: auto, or the name of one."""
     theme: str = "sao-dark"

@@ -30,9 +30,9 @@ SHORT_SECONDS = 1.0
 PERCUSSIVE_SHARE = 0.6
 TONAL_SHARE = 0.25
 """Share of the percussive part in the energy after harmonic-percussive separation: above is percussive, below tonal."""
-NOISY_FLATNESS = 0.2
-"""Energy-weighted spectral flatness below the frequency that holds 99 % of the energy: white noise has about 0.5, a
-tone less than 0.05. Above it is noisy."""
+NOISY_FLATNESS = 0.4
+"""Energy-weighted spectral flatness below the frequency that holds 99 % of the energy: white noise has about 0.56, a
+short click 0.25, a tone less than 0.01. Above it is noisy."""
 PERCUSSIVE_FLATNESS = 0.02
 """A steady glide or vibrato also ends in the percussive part of the separation; but its spectra are peaks."""
 BRIGHTNESS_HZ = ((350.0, "deep"), (900.0, "dark"), (2_000.0, "warm"), (4_000.0, "bright"), (1e9, "very bright"))
@@ -161,10 +161,10 @@ def put_into_words(found: Features) -> None:
     """Add the words that the features earn, the most telling first."""
     is_noisy = found.flatness >= NOISY_FLATNESS
     if is_noisy:
-        found.say("noisy", found.flatness / (2 * NOISY_FLATNESS))
-    elif found.is_percussive:
+        found.say("noisy", found.flatness / 0.56)
+    if found.is_percussive:
         found.say("percussive", (found.percussive_share - 0.4) / 0.6)
-    elif found.percussive_share <= TONAL_SHARE:
+    elif found.percussive_share <= TONAL_SHARE and not is_noisy:
         found.say("tonal", 1 - found.percussive_share / (2 * TONAL_SHARE))
     _say_colour(found)
     if found.seconds <= SHORT_SECONDS and found.num_onsets <= 1:

@@ -76,7 +76,6 @@ EMPTY_WORDS = frozenset(
         "stereo",
         "take",
         "track",
-        "train",
         "untitled",
         "v",
         "ver",
