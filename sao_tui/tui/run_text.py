@@ -97,7 +97,7 @@ def _reason_lines(job: JobView, width: int) -> list[Line]:
 def _progress_line(job: JobView, history: RunHistory, width: int) -> Line:
     unit = "step"
     done, total = job.step, job.steps or history.steps
-    if job.kind == "encode":
+    if job.kind != "train":
         unit = "clip"
         done, total = max(done, history.progress[0]), total or history.progress[1]
     elif (step := number(history.metric.get("step"))) is not None:
