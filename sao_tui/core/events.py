@@ -26,6 +26,7 @@ METRIC_FIELDS = {
     "steps_per_second": "smoothed over the last 20 steps",
     "epoch": "whole passes over the data so far",
     "rss_bytes": "resident memory of the worker",
+    "held_out_loss": "mean loss on held-out clips at fixed times and noise; such an event has no `loss`",
     "vram_allocated_bytes": "torch's allocated bytes on the device, null on CPU",
     "vram_reserved_bytes": "torch's reserved bytes on the device, null on CPU",
 }

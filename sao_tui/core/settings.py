@@ -40,6 +40,10 @@ class TrainSettings:
     """Lightning accelerator: auto, cpu or gpu."""
     metric_every: int = 1
     """Optimizer steps between metric events."""
+    held_out: str | None = None
+    """split.json whose clips are held out; None trains on every clip."""
+    held_out_every: int = 100
+    """Optimizer steps between measurements of the loss on held-out clips."""
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,7 @@ class Jobs:
             base_weights=self._absolute(settings.base_weights),
             resume_from=self._absolute(settings.resume_from),
             latents=self._absolute(settings.latents),
+            held_out=self._absolute(settings.held_out),
             text_encoder_home=self._text_encoder_home(settings.text_encoder_home),
         )
         return self._start("train", asdict(resolved), model_config, dataset_config, name)

@@ -37,6 +37,10 @@ class RunHistory:
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=MAX_LINES))
     num_lines: int = 0
     """Lines so far, those that were dropped included."""
+    held_out: tuple[int, float] | None = None
+    """Step and loss of the newest measurement on held-out clips."""
+    best_held_out: tuple[int, float] | None = None
+    """Step and loss of the lowest one."""
     num_checkpoints: int = 0
     data_wait_share: float | None = None
     """Part of a step spent waiting for its batch, smoothed."""
@@ -73,6 +77,9 @@ class RunHistory:
         return max(0.0, self.steps - step) / pace
 
     def _apply_metric(self, event: dict[str, Any], points: list[tuple[int, float]]) -> None:
+        if "held_out_loss" in event:
+            self._apply_held_out(event)
+            return
         self.metric = event
         step, loss = event.get("step"), event.get("loss")
         if isinstance(step, int) and isinstance(loss, (int, float)):
@@ -80,6 +87,13 @@ class RunHistory:
         data, whole = number(event.get("data_seconds")), number(event.get("step_seconds"))
         if data is not None and whole:
             self.data_wait_share = self._data_wait.update(min(1.0, data / whole))
+
+    def _apply_held_out(self, event: dict[str, Any]) -> None:
+        step, loss = event.get("step"), number(event.get("held_out_loss"))
+        if isinstance(step, int) and loss is not None:
+            self.held_out = (step, loss)
+            if self.best_held_out is None or loss < self.best_held_out[1]:
+                self.best_held_out = (step, loss)
 
     def _apply_progress(self, event: dict[str, Any]) -> None:
         done, total = event.get("done"), event.get("total")
@@ -123,6 +137,8 @@ def _log_text(event: dict[str, Any]) -> str:
     message, hint = str(event.get("message") or ""), str(event.get("hint") or "")
     if kind == "log":
         return message
+    if kind == "metric" and (loss := number(event.get("held_out_loss"))) is not None:
+        return f"loss on held-out clips at step {event.get('step')}: {loss:.4f}"
     if kind == "warning":
         return f"warning: {message}" + (f" → {hint}" if hint else "")
     if kind == "checkpoint":

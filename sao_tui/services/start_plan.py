@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sao_tui.core.errors import SaoError
 from sao_tui.core.findings import Finding, is_ok
 from sao_tui.core.settings import EncodeSettings, TrainSettings
+from sao_tui.core.split import SPLIT_NAME, read_split
 
 if TYPE_CHECKING:
     from sao_tui.services.bundle import Services
@@ -30,6 +31,8 @@ class TrainPlan:
     """What becomes of the weights, with how many tensors match."""
     num_latents: int = 0
     """Pre-encoded clips at hand."""
+    num_held_out: int = 0
+    """Clips that the split keeps out of training."""
 
     @property
     def is_ok(self) -> bool:
@@ -68,6 +71,9 @@ def plan_train(services: Services, changes: Mapping[str, Any] | None = None) -> 
     settings = replace(load_train_settings(workspace.train_config_file), **(changes or {}))
     if settings.base_weights is None and settings.resume_from is None and workspace.base_weights is not None:
         settings = replace(settings, base_weights=str(workspace.base_weights))
+    split_file = workspace.dataset_folder / SPLIT_NAME
+    if settings.held_out is None and split_file.exists():
+        settings = replace(settings, held_out=str(split_file))
     model_config, dataset_config = _read_json(workspace.model_config_file), _read_json(workspace.dataset_config_file)
     return _train_plan(services, settings, model_config, dataset_config)
 
@@ -82,6 +88,8 @@ def plan_resume(services: Services, job: JobView, checkpoint: Path, max_steps: i
     asked = {**spec.settings, "base_weights": None, "resume_from": str(checkpoint), "max_steps": max_steps}
     known = TrainSettings.__dataclass_fields__
     settings = TrainSettings(**{name: value for name, value in asked.items() if name in known})
+    if settings.held_out is not None and (copied := job.folder.path / SPLIT_NAME).exists():
+        settings = replace(settings, held_out=str(copied))
     return _train_plan(services, settings, spec.model_config, spec.dataset_config)
 
 
@@ -137,6 +145,12 @@ def _train_plan(
     from sao_tui.services.models import decide_start
 
     findings = list(check_before_start(services.workspace, settings))
+    num_held_out = 0
+    try:
+        split = read_split(Path(settings.held_out)) if settings.held_out else None
+        num_held_out = len(split.validation) if split else 0
+    except SaoError as error:
+        findings.append(Finding("split-unusable", "error", error.message, settings.held_out, error.hint))
     message = _try(lambda: decide_start(settings, model_config, services.workspace.root).message, findings)
     return TrainPlan(
         settings,
@@ -146,6 +160,7 @@ def _train_plan(
         _count_clips(services),
         message,
         _count_latents(services.workspace.latents_folder),
+        num_held_out,
     )
 
 

@@ -46,7 +46,7 @@ def plan_text(plan: TrainPlan) -> str:
         batch += f" x {settings.accumulate_batches} accumulated"
     data = f"latents in {settings.latents}" if settings.latents else "raw audio"
     lines = [
-        f"{plan.num_clips} clips, {data}",
+        f"{plan.num_clips} clips, {data}" + (f", {plan.num_held_out} held out" if plan.num_held_out else ""),
         f"batch {batch}, {settings.max_steps} steps, {settings.precision}, seed {settings.seed}",
         plan.start_message,
         f"checkpoint every {settings.checkpoint_every} steps",
@@ -119,6 +119,7 @@ def _train_numbers(history: RunHistory) -> list[tuple[str, str, str]]:
     eta, wait = history.eta_seconds, history.data_wait_share
     return [
         ("loss", f"{loss}: no longer a number" if is_broken else loss_text, "bad" if is_broken else "value"),
+        *([] if history.held_out is None else [("held out", _held_out(history), "value")]),
         ("lr", _number(metric.get("lr"), "{:.3g}"), ""),
         ("grad norm", _number(metric.get("grad_norm"), "{:.3g}"), ""),
         ("epoch", _number(metric.get("epoch"), "{:.4g}"), ""),
@@ -127,6 +128,13 @@ def _train_numbers(history: RunHistory) -> list[tuple[str, str, str]]:
         ("data wait", "-" if wait is None else f"{wait * 100:.0f} %", ""),
         ("memory", _memory(history), ""),
     ]
+
+
+def _held_out(history: RunHistory) -> str:
+    assert history.held_out is not None and history.best_held_out is not None  # noqa: S101
+    step, loss = history.held_out
+    best_step, best = history.best_held_out
+    return f"{loss:.4f} at {step}" + ("" if best_step == step else f" (best {best:.4f} at {best_step})")
 
 
 def _memory(history: RunHistory) -> str:

@@ -67,12 +67,16 @@ def create_loader(data_config: dict[str, Any], model_config: dict[str, Any], set
             f"The dataset type {data_config.get('dataset_type')!r} is unknown",
             "Use audio_dir or pre_encoded as dataset_type.",
         )
-    _check_size(loader, data_config, settings.batch_size)
+    check_size(loader, data_config, settings.batch_size)
     return loader
 
 
-def _check_size(loader: Any, data_config: dict[str, Any], batch_size: int) -> None:
-    """Refuse what upstream would call finished at step 0."""
+def check_size(loader: Any, data_config: dict[str, Any], batch_size: int) -> None:
+    """Refuse what upstream would call finished at step 0.
+
+    Raises:
+        SaoError: There is less than one batch.
+    """
     try:
         num_batches, num_clips = len(loader), len(loader.dataset)
     except TypeError:

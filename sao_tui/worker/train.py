@@ -11,7 +11,7 @@ from sao_tui.core.jobs import JobFolder, JobSpec
 from sao_tui.core.settings import TrainSettings
 from sao_tui.worker import upstream
 from sao_tui.worker.control import Control
-from sao_tui.worker.data import check_paths, create_loader, training_data_config, training_model_config
+from sao_tui.worker.data import check_paths, check_size, create_loader, training_data_config, training_model_config
 from sao_tui.worker.emit import Emitter
 from sao_tui.worker.recomputation import left_out_if_cheap
 from sao_tui.worker.startup import num_threads, prepare_environment
@@ -81,19 +81,27 @@ class _Run:
         # A resumed run draws other clips and noise than the steps before it did.
         pl.seed_everything(upstream.seed_for_rank(self._settings.seed, dict(os.environ)) + start_step, workers=True)
         loader = self._create_loader()
+        held_out = self._hold_out(loader)
         wrapper = self._create_wrapper()
         if self._control.should_stop():
             return True
-        return self._fit(wrapper, loader)
+        return self._fit(wrapper, loader, held_out)
 
-    def _fit(self, wrapper: Any, loader: Any) -> bool:
+    def _fit(self, wrapper: Any, loader: Any, held_out: Any) -> bool:
         from sao_tui.worker.callbacks import Checkpoints
         from sao_tui.worker.trainer import create_trainer
 
         checkpoints = Checkpoints(
             self._emitter, self._control, self._folder.checkpoints, self._settings, self._model_config
         )
-        trainer = create_trainer(self._settings, self._folder.path, self._emitter, checkpoints)
+        callbacks: list[Any] = [checkpoints]
+        if held_out is not None:
+            from sao_tui.worker.held_out import HeldOutLoss
+
+            callbacks.append(
+                HeldOutLoss(held_out, self._settings.batch_size, self._settings.held_out_every, self._emitter)
+            )
+        trainer = create_trainer(self._settings, self._folder.path, self._emitter, callbacks)
         with left_out_if_cheap(self._model_config, self._settings.batch_size):
             trainer.fit(wrapper, loader, ckpt_path=self._settings.resume_from)
         self.step = trainer.global_step
@@ -128,6 +136,19 @@ class _Run:
         loader = create_loader(self._data_config, self._model_config, self._settings)
         self._emitter.log(f"{len(loader.dataset)} clips, {len(loader)} batches of {self._settings.batch_size}")
         return loader
+
+    def _hold_out(self, loader: Any) -> Any | None:
+        """Return the dataset of held-out clips, and see that enough is left for a batch."""
+        if self._settings.held_out is None:
+            return None
+        from sao_tui.worker.held_out import hold_out
+
+        folders = [entry["path"] for entry in self._data_config["datasets"]]
+        held_out = hold_out(loader.dataset, Path(self._settings.held_out), folders, self._folder.path)
+        check_size(loader, self._data_config, self._settings.batch_size)
+        num_held_out = 0 if held_out is None else len(held_out)
+        self._emitter.log(f"{len(loader.dataset)} clips to train on, {num_held_out} held out to measure the loss on")
+        return held_out
 
     def _create_wrapper(self) -> Any:
         from stable_audio_tools.training.factory import create_training_wrapper_from_config

@@ -9,13 +9,17 @@ from typing import Any
 import pytorch_lightning as pl
 
 from sao_tui.core.settings import TrainSettings
-from sao_tui.worker.callbacks import Checkpoints, Metrics
+from sao_tui.worker.callbacks import Metrics
 from sao_tui.worker.checkpoint import DurableCheckpointIO
 from sao_tui.worker.emit import Emitter
 
 
-def create_trainer(settings: TrainSettings, folder: Path, emitter: Emitter, checkpoints: Checkpoints) -> Any:
-    """Return a trainer that differs from that of upstream's train.py only in what it reports and saves."""
+def create_trainer(settings: TrainSettings, folder: Path, emitter: Emitter, callbacks: list[Any]) -> Any:
+    """Return a trainer that differs from that of upstream's train.py only in what it reports and saves.
+
+    Args:
+        callbacks: Those beside the metrics, in the order in which they are called.
+    """
     # It suggests more loader processes, and log_every_n_steps for a logger that we do not use.
     warnings.filterwarnings("ignore", module="pytorch_lightning.*")
     return pl.Trainer(
@@ -26,7 +30,7 @@ def create_trainer(settings: TrainSettings, folder: Path, emitter: Emitter, chec
         max_epochs=-1,
         accumulate_grad_batches=settings.accumulate_batches,
         gradient_clip_val=settings.gradient_clip or None,
-        callbacks=[Metrics(emitter, settings.metric_every), checkpoints],
+        callbacks=[Metrics(emitter, settings.metric_every), *callbacks],
         plugins=[DurableCheckpointIO()],
         logger=False,
         enable_checkpointing=False,

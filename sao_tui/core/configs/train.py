@@ -42,3 +42,7 @@ class TrainConfig(Part):
     """Where to train."""
     metric_every: Annotated[int, Field(ge=1, json_schema_extra={"unit": "steps"})] = 1
     """Steps between points of the curves."""
+    held_out: str | None = None
+    """File that names the held-out clips; the dataset's split.json when left out."""
+    held_out_every: Annotated[int, Field(ge=1, json_schema_extra={"unit": "steps"})] = 100
+    """Steps between measurements of the loss on held-out clips."""
