@@ -1,4 +1,4 @@
-"""dataset scan, list, show, caption, lint."""
+"""dataset scan, list, show, caption."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sao_tui.cli.answer import Answer, ProgressBar, from_findings, table
+from sao_tui.cli.answer import Answer, ProgressBar, table
 from sao_tui.core.errors import SaoError
 from sao_tui.core.units import format_duration
 
@@ -62,16 +62,6 @@ def caption(arguments: argparse.Namespace) -> Answer:
     services.captions.set(row.relpath, arguments.text)
     services.clips.set_captions({row.relpath: arguments.text})
     return Answer({"clip": row.relpath, "caption": arguments.text}, [f"{row.relpath}: {arguments.text}"])
-
-
-def lint(arguments: argparse.Namespace) -> Answer:
-    """Check clips and captions."""
-    from sao_tui.services.doctor import check_dataset
-
-    bar = ProgressBar(quiet=arguments.json)
-    findings = check_dataset(_services(arguments).workspace, bar)
-    bar.close()
-    return from_findings(findings)
 
 
 def _services(arguments: argparse.Namespace) -> Services:

@@ -44,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-DATASET_TOPICS = ("bulk", "prompts", "split", "prepare", "transfer", "suggest", "analysis")
+DATASET_TOPICS = ("bulk", "prompts", "split", "prepare", "transfer", "suggest", "analysis", "lint")
 """Modules `cli.dataset_TOPIC` that add commands of their own to `dataset`."""
 
 COMMANDS = frozenset(
@@ -104,7 +104,6 @@ def _add_dataset_commands(commands: Any) -> None:
     caption = command(commands, "caption", "dataset:caption", "write a caption, durably")
     caption.add_argument("clip")
     caption.add_argument("text")
-    command(commands, "lint", "dataset:lint", "check clips and captions")
     for topic in DATASET_TOPICS:
         importlib.import_module(f"sao_tui.cli.dataset_{topic}").add_commands(commands)
 

@@ -12,6 +12,7 @@ from sao_tui.core.findings import Finding
 from sao_tui.core.settings import TrainSettings
 
 if TYPE_CHECKING:
+    from sao_tui.services.doctor_dataset import DatasetCheck
     from sao_tui.services.workspace import Workspace
 
 Progress = Callable[[str, int, int], None]
@@ -50,13 +51,13 @@ def check_before_start(
     return _sorted(findings)
 
 
-def check_dataset(workspace: Workspace, progress: Progress | None = None) -> list[Finding]:
-    """Return what is wrong with clips and captions.
+def check_dataset_folders(workspace: Workspace) -> list[Finding]:
+    """Return what is wrong with the folders and the metadata module that the dataset config names.
 
     Raises:
         SaoError: sao.toml is missing or wrong.
     """
-    return _sorted(_check_dataset(workspace, _workspace_settings(workspace), progress or _silent))
+    return _sorted(_dataset_check(workspace, _workspace_settings(workspace), _silent).check_folders())
 
 
 def _stage(stage: str, workspace: Workspace, settings: TrainSettings, tell: Progress) -> list[Finding]:
@@ -161,6 +162,10 @@ def _check_objective(file: Path, model_config: dict[str, Any]) -> list[Finding]:
 
 
 def _check_dataset(workspace: Workspace, settings: TrainSettings, tell: Progress) -> list[Finding]:
+    return _dataset_check(workspace, settings, tell).run()
+
+
+def _dataset_check(workspace: Workspace, settings: TrainSettings, tell: Progress) -> DatasetCheck:
     from sao_tui.services.configs import read_json
     from sao_tui.services.doctor_dataset import DatasetCheck
 
@@ -168,7 +173,7 @@ def _check_dataset(workspace: Workspace, settings: TrainSettings, tell: Progress
         dataset_config = read_json(workspace.dataset_config_file)
     except SaoError:
         dataset_config = {}
-    return DatasetCheck(workspace, settings, _model_config(workspace), dataset_config, tell).run()
+    return DatasetCheck(workspace, settings, _model_config(workspace), dataset_config, tell)
 
 
 def _sorted(findings: list[Finding]) -> list[Finding]:

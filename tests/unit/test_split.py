@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sao_tui.core.errors import SaoError
@@ -58,6 +58,7 @@ def test_many_small_folders_together_give_a_held_out_clip() -> None:
     assert sum(held for _, _, held in plan.strata) == 1
 
 
+@settings(deadline=None)
 @given(st.integers(2, 60), st.integers(1, 6), st.integers(1, 4), st.floats(0.01, 0.95), st.integers(0, 99))
 def test_something_is_left_on_both_sides(num: int, folders: int, slices: int, fraction: float, seed: int) -> None:
     everything = clips(num, folders, slices)
