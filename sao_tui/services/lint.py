@@ -173,11 +173,12 @@ class _Lint:
             self._hits.setdefault(rule, array("q")).append(clip_id)
 
     def _duplicates(self) -> None:
-        self._hits["audio-duplicate"] = self._ids(
-            f"SELECT clips.id {_FROM} WHERE clips.error = '' AND analysis.is_silent = 0 AND analysis.content_hash IN "
-            "(SELECT content_hash FROM analysis WHERE length(content_hash) > 0 "
-            "GROUP BY content_hash HAVING count(*) > 1) ORDER BY analysis.content_hash, clips.relpath"
+        same = (
+            "SELECT content_hash FROM analysis WHERE length(content_hash) > 0 GROUP BY content_hash HAVING count(*) > 1"
         )
+        condition = f"clips.error = '' AND analysis.is_silent = 0 AND analysis.content_hash IN ({same})"
+        order = "analysis.content_hash, clips.relpath"
+        self._hits["audio-duplicate"] = self._ids(f"SELECT clips.id {_FROM} WHERE {condition} ORDER BY {order}")
         self._hits["caption-duplicate"] = self._ids(
             "SELECT id FROM clips WHERE caption <> '' AND caption IN "
             "(SELECT caption FROM clips WHERE caption <> '' GROUP BY caption HAVING count(*) > 1) "

@@ -90,10 +90,8 @@ def clips_to_set_aside(services: Services, rule: str) -> list[str]:
 
 
 def _hashes(services: Services) -> dict[int, bytes]:
-    query = (
-        f"SELECT clips.id, analysis.content_hash FROM clips JOIN analysis ON {FRESH} "
-        "JOIN lint ON lint.clip_id = clips.id WHERE lint.rule = 'audio-duplicate'"
-    )
+    tables = f"clips JOIN analysis ON {FRESH} JOIN lint ON lint.clip_id = clips.id"
+    query = f"SELECT clips.id, analysis.content_hash FROM {tables} WHERE lint.rule = 'audio-duplicate'"  # noqa: S608
     return {clip_id: bytes(content) for clip_id, content in services.clips.database.stream(query)}
 
 
