@@ -60,8 +60,6 @@ class CaptionersDialog(StudioDialog):
 
         job: JobView
 
-    _states: ClassVar[dict[str, CaptionerState]] = {}
-
     def compose_body(self) -> Iterable[Widget]:
         """List, what the chosen one needs, options."""
         yield CaptionerTable(id="captioners")
@@ -71,7 +69,7 @@ class CaptionersDialog(StudioDialog):
 
     def on_mount(self) -> None:
         """Show the captioners at once; what is missing follows."""
-        self._states = {}
+        self._states: dict[str, CaptionerState] = {}
         self._show()
         self._read_states()
 
