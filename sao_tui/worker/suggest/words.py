@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 DRUM_MACHINES = frozenset(("303", "505", "606", "626", "707", "727", "808", "909"))
@@ -91,7 +92,6 @@ _KEY = re.compile(
     r"(?<![A-Za-z#])([A-G])(#|s(?=m|[ _.-]|$)|b|♯|♭)?[ _.-]?(maj(?:or)?|min(?:or)?|Maj(?:or)?|Min(?:or)?|MAJ|MIN|m|M)"
     r"(?![A-Za-z])"
 )
-_SPLIT = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z']+|[A-Z]|\d+|[^\W\d_]+")
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,7 @@ class Name:
 
 def read_name(name: str) -> Name:
     """Return the words of a file's or folder's name, without its numbering, and the tempo and key in it."""
+    name = unicodedata.normalize("NFC", name)
     bpm = None
     if found := _BPM.search(name):
         number = float(found[1] or found[2])
@@ -154,7 +155,7 @@ def join_phrases(phrases: list[str]) -> str:
 
 def _words_of_part(part: str) -> list[str]:
     words = []
-    for piece in _SPLIT.findall(part):
+    for piece in _pieces(part):
         word = piece.lower()
         if word.isdigit():
             if word in DRUM_MACHINES:
@@ -165,6 +166,17 @@ def _words_of_part(part: str) -> list[str]:
             continue
         words.append(word)
     return _without_repeats(words)
+
+
+def _pieces(part: str) -> list[str]:
+    """Split at a change between letters and digits, and where a capital begins a word, in any script."""
+    starts = [0]
+    for index in range(1, len(part)):
+        before, here = part[index - 1], part[index]
+        ends_capitals = before.isupper() and here.isupper() and part[index + 1 : index + 2].islower()
+        if before.isdigit() != here.isdigit() or (here.isupper() and not before.isupper()) or ends_capitals:
+            starts.append(index)
+    return [part[start:end] for start, end in zip(starts, [*starts[1:], len(part)], strict=True) if part[start:end]]
 
 
 def _without_repeats(words: list[str]) -> list[str]:
