@@ -245,7 +245,7 @@ class Jobs:
             created=now,
             settings=settings,
             model_config=model_config,
-            dataset_config=self._absolute_dataset(dataset_config),
+            dataset_config=_absolute_dataset(dataset_config, self._workspace.root),
             worker_python=self._workspace.worker_python,
             argv=sys.argv,
             versions={"sao_tui": __version__, "python": sys.version.split()[0]},
@@ -321,14 +321,15 @@ class Jobs:
         default = self._workspace.text_encoder_home
         return self._absolute(asked) or (str(default) if default else None)
 
-    def _absolute_dataset(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Return upstream's dataset config with absolute paths."""
-        resolved = copy.deepcopy(config)
-        for item in resolved.get("datasets", []):
-            for key in ("path", "custom_metadata_module"):
-                if isinstance(item, dict) and isinstance(item.get(key), str):
-                    item[key] = self._absolute(item[key])
-        return resolved
+
+def _absolute_dataset(config: dict[str, Any], root: Path) -> dict[str, Any]:
+    """Return upstream's dataset config with absolute paths."""
+    resolved = copy.deepcopy(config)
+    for item in resolved.get("datasets", []):
+        for key in ("path", "custom_metadata_module"):
+            if isinstance(item, dict) and isinstance(item.get(key), str):
+                item[key] = str(root / Path(item[key]).expanduser())
+    return resolved
 
 
 def _fill_or_remove(folder: Path, fill: Callable[[Path], None]) -> None:

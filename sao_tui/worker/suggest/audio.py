@@ -29,8 +29,9 @@ def read_mono(clip: Clip, sample_rate_hz: int, max_seconds: float) -> Any:
 def _read(clip: Clip, max_seconds: float) -> tuple[Any, int]:
     import soundfile
 
+    # Opened here: libsndfile does not find names that are not UTF-8.
     try:
-        with soundfile.SoundFile(clip.path) as file:
+        with clip.path.open("rb") as raw, soundfile.SoundFile(raw) as file:
             frames = int(max_seconds * file.samplerate)
             return file.read(frames, dtype="float32", always_2d=True), int(file.samplerate)
     except (OSError, soundfile.LibsndfileError) as first:
