@@ -95,7 +95,7 @@ def laion_folder() -> Path | None:
 
 
 class LaionClap:
-    """A checkpoint of laion-clap: HTSAT or PANN for sound, roberta for text, no fusion."""
+    """A checkpoint of laion-clap: HTSAT for sound, roberta for text, no fusion."""
 
     def __init__(self, path: Path, tokenizer: str, device: Any, log: Callable[[str], None]) -> None:
         """Build the model that the weights' shapes call for and load them strictly.
@@ -278,12 +278,7 @@ def _audio_config(weights: dict[str, Any], path: Path) -> dict[str, Any]:
         name = {96: "tiny", 128: "base", 256: "large"}.get(patches.shape[0])
         if name is not None:
             return {**common, "hop_size": 480, "model_type": "HTSAT", "model_name": name}
-    blocks = {name.split(".")[1] for name in weights if name.startswith("audio_branch.conv_block")}
-    if blocks:
-        pann = {4: "Cnn10", 6: "Cnn14"}.get(len(blocks), "Cnn10")
-        pann = "Cnn6" if "audio_branch.conv_block1.conv2.weight" not in weights else pann
-        return {**common, "hop_size": 480, "model_type": "PANN", "model_name": pann}
-    raise SaoError(f"{path} is no CLAP checkpoint: it has no audio branch that is known", f"Use {LAION_FILES[0]}.")
+    raise SaoError(f"{path} is no CLAP checkpoint with HTSAT for sound", f"Use {LAION_FILES[0]}.")
 
 
 @contextlib.contextmanager
