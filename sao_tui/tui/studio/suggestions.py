@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sao_tui.services.suggestions import Applied, Mode, SuggestionRow
 
 POLL_SECONDS = 1.0
+READING = "reading…"
 MODE_WORDS = {
     "replace": "replaces captions",
     "append": "appends to captions",
@@ -69,6 +70,7 @@ class SuggestionsDialog(SuggestionsWorkers):
     _job: JobView | None = None
     _polling: Worker[None] | None = None
     _num_changed = 0
+    _said = ""
 
     def compose_body(self) -> Iterable[Widget]:
         """The job, the list, the suggestion under the cursor."""
@@ -84,7 +86,7 @@ class SuggestionsDialog(SuggestionsWorkers):
     def on_mount(self) -> None:
         """Read once the frame is out."""
         self._decisions: list[Applied] = []
-        self._note("reading…")
+        self._note(READING)
         self._read_all()
         if getattr(self.app, "poll_seconds", None) is not None:
             self.set_interval(POLL_SECONDS, self.poll)
@@ -98,7 +100,7 @@ class SuggestionsDialog(SuggestionsWorkers):
     def _show_list(self, message: SuggestionsRead) -> None:
         self.set_class(not message.ids, "-empty")
         self.query_one(SuggestionTable).set_ids(message.ids, message.first_page)
-        self._note()
+        self._note("" if self._said == READING else None)
 
     @on(JobRead)
     def _show_job(self, message: JobRead) -> None:
@@ -226,16 +228,22 @@ class SuggestionsDialog(SuggestionsWorkers):
         if self.has_class("-editing"):
             self._stop_editing()
             return
-        note = f"{self._num_changed:,} captions from suggestions" if self._num_changed > 0 else ""
+        note = (
+            f"{self._num_changed:,} caption{'s' * (self._num_changed != 1)} from suggestions"
+            if self._num_changed > 0
+            else ""
+        )
         self.dismiss(StudioResult(note=note, captions_changed=True) if self._decisions or note else None)
 
     def _stop_editing(self) -> None:
         self.remove_class("-editing")
         self.query_one(SuggestionTable).focus()
 
-    def _note(self, text: str = "") -> None:
+    def _note(self, text: str | None = None) -> None:
+        """Show the line of notes, with other words at its end or the last ones."""
+        self._said = self._said if text is None else text
         number = len(self.query_one(SuggestionTable).ids)
-        parts = [f"{number:,} to decide", f"accepting {MODE_WORDS[self._mode]} (m)", text]
+        parts = [f"{number:,} to decide", f"accepting {MODE_WORDS[self._mode]} (m)", self._said]
         self.query_one("#info", Static).update(Content(one_line(" · ".join(part for part in parts if part))))
 
 
