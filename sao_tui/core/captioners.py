@@ -122,9 +122,9 @@ CAPTIONERS: dict[str, CaptionerInfo] = {
             "clap",
             "your own words, ranked by CLAP",
             ("laion_clap", "torch", "transformers", "soundfile"),
-            "laion-clap and its weights (2.3 GB), with the tokenizer of roberta-base; or a CLAP model of transformers.",
+            "laion-clap and its weights (some GB), with the tokenizer of roberta-base; or a CLAP model of transformers.",
             "pip install laion-clap; hf download lukewys/laion_clap 630k-audioset-best.pt; hf download roberta-base "
-            "tokenizer.json config.json vocab.json merges.txt tokenizer_config.json",
+            "--include '*.json' merges.txt",
             (
                 Option("weights", "", "weights file, or folder or name of a CLAP model of transformers", "path"),
                 Option("tokenizer", "roberta-base", "folder or name of the tokenizer of laion-clap weights", "path"),

@@ -38,9 +38,8 @@ class CaptionersDialog(StudioDialog):
     AUTO_FOCUS = "CaptionerTable"
     DEFAULT_CSS = """
     CaptionersDialog {
-        CaptionerTable { height: 7; background: $surface; }
-        #about { height: 1fr; margin-top: 1; }
-        Input { margin-bottom: 1; }
+        CaptionerTable { height: 6; background: $surface; }
+        #about { height: 1fr; border-top: solid $panel; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -80,7 +80,7 @@ class SuggestionsDialog(SuggestionsWorkers):
         yield Static(Content(NOTHING), id="nothing")
         yield Static(id="detail")
         yield Input(compact=True, select_on_focus=False, id="edit")
-        keys = [("enter", "accept"), ("e", "edit"), ("d", "reject"), ("A", "all"), ("m", "mode"), ("u", "undo")]
+        keys = [("enter", "accept"), ("e", "edit"), ("d", "reject"), ("A", "all"), ("u", "undo")]
         yield key_line([*keys, ("n", "new"), ("x", "stop"), ("esc", "close")])
 
     def on_mount(self) -> None:

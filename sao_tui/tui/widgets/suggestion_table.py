@@ -104,7 +104,7 @@ class SuggestionTable(CursorView):
 
     def render_line(self, y: int) -> Strip:
         """Draw the header or one suggestion."""
-        width = self.size.width
+        width = self.scrollable_content_region.width
         if y == 0:
             header = self.get_component_rich_style("suggestion-table--header")
             return Strip([Segment("".join(_cells(width, "clip", "now", "suggested", "conf", "source")), header)], width)
