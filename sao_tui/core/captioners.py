@@ -122,7 +122,7 @@ CAPTIONERS: dict[str, CaptionerInfo] = {
             "clap",
             "your own words, ranked by CLAP",
             ("laion_clap", "torch", "transformers", "soundfile"),
-            "laion-clap and its weights (some GB), with the tokenizer of roberta-base; or a CLAP model of transformers.",
+            "laion-clap and its weights (2 GB), with the tokenizer of roberta-base; or a CLAP model of transformers.",
             "pip install laion-clap; hf download lukewys/laion_clap 630k-audioset-best.pt; hf download roberta-base "
             "--include '*.json' merges.txt",
             (

@@ -81,7 +81,7 @@ class SuggestionsDialog(SuggestionsWorkers):
         yield Static(id="detail")
         yield Input(compact=True, select_on_focus=False, id="edit")
         keys = [("enter", "accept"), ("e", "edit"), ("d", "reject"), ("A", "all"), ("u", "undo")]
-        yield key_line([*keys, ("n", "new"), ("x", "stop"), ("esc", "close")])
+        yield key_line([*keys, ("n", "new"), ("esc", "close")])
 
     def on_mount(self) -> None:
         """Read once the frame is out."""
@@ -253,7 +253,9 @@ def job_line(job: JobView | None) -> Content:
         return Content("No captioner has run yet: n starts one.")
     how_far = f" {job.step:,}/{job.steps:,} clips" if job.steps else ""
     reason = f" · {one_line(job.reason)}" if job.reason else ""
-    hint = " · R goes on with the rest" if job.is_final and job.step < job.steps else ""
+    hint = "" if job.is_final else " · x stops it"
+    if job.is_final and job.step < job.steps:
+        hint = " · R goes on with the rest"
     return Content.assemble((job.name, "bold"), f" {job.state}{how_far}{reason}{hint}")
 
 
