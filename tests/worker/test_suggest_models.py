@@ -13,6 +13,7 @@ from sao_tui.worker.suggest.clap import rank, unit_rows
 from tests.worker.test_suggest import events, lines_of, make_job, sounds, texts, work
 from tests.worker.tiny_models import (
     write_laion_clap,
+    write_qwen_audio,
     write_roberta_tokenizer,
     write_transformers_clap,
     write_whisper,
@@ -88,6 +89,15 @@ def test_a_whisper_captioner_runs_from_its_folder(sounds: Path, tmp_path: Path) 
     line = lines_of(job.path / "suggestions.jsonl")[0]
     assert line["source"] == "hf:tiny-whisper" and line["details"]["task"] == "automatic-speech-recognition"
     assert isinstance(texts(job)["pad.wav"], str) and line["confidence"] is None
+
+
+def test_a_model_that_takes_instructions_answers(sounds: Path, tmp_path: Path) -> None:
+    folder = write_qwen_audio(tmp_path / "tiny-qwen")
+    options = {"model": str(folder), "max_tokens": "6", "device": "cpu", "prompt": "What is it?"}
+    job = make_job(tmp_path / "job", [sounds / "low_tone.wav"], "hf", options)
+    assert work(job, HF_HUB_OFFLINE="1") == 0, events(job, "warning")
+    line = lines_of(job.path / "suggestions.jsonl")[0]
+    assert line["details"]["task"] == "any-to-any" and "What is it" not in line["text"]
 
 
 def test_a_model_that_does_not_hear_is_refused(sounds: Path, tmp_path: Path) -> None:

@@ -51,6 +51,40 @@ def write_whisper(folder: Path) -> Path:
     return folder
 
 
+CHAT = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }} {% for c in m['content'] %}{% if c['type'] == 'audio' %}"
+    "<|audio_bos|><|AUDIO|><|audio_eos|>{% else %}{{ c['text'] }}{% endif %}{% endfor %}<|im_end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant {% endif %}"
+)
+
+
+def write_qwen_audio(folder: Path) -> Path:
+    """Write a Qwen2-Audio of one layer, a model that takes instructions with audio."""
+    from transformers import (
+        Qwen2AudioConfig,
+        Qwen2AudioForConditionalGeneration,
+        Qwen2AudioProcessor,
+        Qwen2Tokenizer,
+        WhisperFeatureExtractor,
+    )
+
+    tokenizer = Qwen2Tokenizer(vocab=_byte_vocabulary(), merges=[])
+    marks = ["<|im_start|>", "<|im_end|>", "<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"]
+    tokenizer.add_special_tokens({"additional_special_tokens": marks})
+    audio = {"model_type": "qwen2_audio_encoder", "d_model": 16, "encoder_layers": 1, "encoder_attention_heads": 2}
+    text = {"model_type": "qwen2", "vocab_size": len(tokenizer) + 8, "hidden_size": 16, "intermediate_size": 32}
+    text |= {"num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2}
+    config = Qwen2AudioConfig(
+        audio_config={**audio, "encoder_ffn_dim": 32, "num_mel_bins": 80},
+        text_config=text,
+        audio_token_index=tokenizer.convert_tokens_to_ids("<|AUDIO|>"),
+    )
+    Qwen2AudioForConditionalGeneration(config).save_pretrained(folder)
+    extractor = WhisperFeatureExtractor(feature_size=80)
+    Qwen2AudioProcessor(feature_extractor=extractor, tokenizer=tokenizer, chat_template=CHAT).save_pretrained(folder)
+    return folder
+
+
 def write_roberta_tokenizer(folder: Path) -> Path:
     """Write a tokenizer of roberta's kind that knows single bytes."""
     from transformers import RobertaTokenizer
