@@ -27,8 +27,11 @@ _WAV_ENDS = (b".wav", b".WAV")
 _OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 """Without waiting: what was a file may have become a pipe."""
 _UNSUPPORTED = "stable-audio-tools cannot read"
-_UNREADABLE_ENDS = frozenset(os.fsencode(suffix[1:]) for suffix in UNREADABLE_SUFFIXES)
+_UNREADABLE_ENDS = frozenset(suffix[1:] for suffix in UNREADABLE_SUFFIXES)
 
+
+NamedSize = FoundFile | tuple[bytes, int]
+"""A file's name and size; a scan knows more of it."""
 
 Header = tuple[float, int, int, str, str]
 """Seconds, sample rate in Hz, channels, suffix in lower case without its dot, and why it cannot be read or nothing.
@@ -51,6 +54,11 @@ def is_unsupported(error: str) -> bool:
     return error.startswith(_UNSUPPORTED)
 
 
+def suffix_of(name: bytes) -> str:
+    """Return what follows the last dot in lower case."""
+    return name.rpartition(b".")[2].lower().decode(errors="replace")
+
+
 class HeaderReader:
     """Reads headers of one folder after the other, in threads while the disk is slow."""
 
@@ -60,7 +68,7 @@ class HeaderReader:
         self._threads: ThreadPoolExecutor | None = None
         self._is_slow = False
 
-    def read(self, prefix: bytes, files: Sequence[FoundFile]) -> list[Header]:
+    def read(self, prefix: bytes, files: Sequence[NamedSize]) -> list[Header]:
         """Return the headers of files in one folder, in their order.
 
         Args:
@@ -91,7 +99,7 @@ class HeaderReader:
             self._threads.shutdown(cancel_futures=True)
 
 
-def _read_all(folder: bytes, files: Sequence[FoundFile]) -> list[Header]:
+def _read_all(folder: bytes, files: Sequence[NamedSize]) -> list[Header]:
     """Return what files in a folder say, with the least done for a plain wav file."""
     headers: list[Header] = []
     add, open_file, read, close, unpack = headers.append, os.open, os.read, os.close, _PLAIN.unpack
@@ -126,9 +134,8 @@ def _read_all(folder: bytes, files: Sequence[FoundFile]) -> list[Header]:
 
 
 def _read_any(folder: bytes, name: bytes) -> Header:
-    suffix = name.rpartition(b".")[2].lower()
-    kind = suffix.decode(errors="replace")
-    if suffix in _UNREADABLE_ENDS:
+    kind = suffix_of(name)
+    if kind in _UNREADABLE_ENDS:
         return 0.0, 0, 0, kind, unsupported_reason(kind)
     try:
         info = probe(Path(os.fsdecode(folder + name)))

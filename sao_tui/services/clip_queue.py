@@ -10,6 +10,7 @@ from sao_tui.services.clip_headers import Header, HeaderReader, is_unsupported
 from sao_tui.services.clip_walk import FoundFile, FoundFolder
 from sao_tui.services.clip_writes import CaptionOf, FolderNote, FoundClips, write_clips
 from sao_tui.services.clips_database import ClipsDatabase
+from sao_tui.services.header_process import HeaderProcess, Request
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _FIRST_BATCH = 500
 """Small, so that the table shows something at once."""
 _BATCH = 8_000
+_FOR_A_CHILD = 1_000
+"""Files in a batch that are worth the start of a process."""
 _MAX_HELD = 50_000
 """Files that wait for the folders whose paths come before theirs; with more of them the order gives way."""
 
@@ -29,6 +32,8 @@ class ClipQueue:
         self._database = database
         self._caption_of = caption_of
         self._headers = HeaderReader(root)
+        self._child = HeaderProcess(root)
+        self._asked: list[FoundClips | FolderNote] = []
         self._waiting: list[FoundClips | FolderNote] = []
         self._num_waiting = 0
         self._batch = min(_FIRST_BATCH, _BATCH)
@@ -42,8 +47,9 @@ class ClipQueue:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        """End the threads that read headers."""
+        """End what reads headers."""
         self._headers.close()
+        self._child.close()
 
     def add(self, item: FoundClips | FolderNote) -> None:
         """Put something at the end."""
@@ -70,14 +76,14 @@ class ClipQueue:
     def flush(self, tell: Callable[[], None], stops: Callable[[], bool]) -> None:
         """Write while there is enough for a batch."""
         while self._num_waiting >= self._batch and not stops():
-            self._write_batch()
+            self._turn()
             tell()
 
     def finish(self, stops: Callable[[], bool]) -> None:
         """Write everything."""
         self._release(None)
-        while self._waiting and not stops():
-            self._write_batch()
+        while (self._waiting or self._asked) and not stops():
+            self._turn()
 
     def _release(self, before: bytes | None) -> None:
         """Put held files at the end: those whose paths come before the next folder's, or all for None."""
@@ -94,27 +100,50 @@ class ClipQueue:
             self._waiting.extend(self._held_notes)
             self._held_notes.clear()
 
-    def _write_batch(self) -> None:
-        work: list[tuple[FoundClips | FolderNote, Sequence[Header]]] = []
-        num_files = 0
-        taken = 0
+    def _turn(self) -> None:
+        """Have the child read one batch while the one before is written; a single small batch needs no child."""
+        work = self._take_batch()
+        request = _request_of(work)
+        if not self._asked and sum(len(files) for _, files in request) < _FOR_A_CHILD:
+            self._write(work, [self._headers.read(prefix, files) for prefix, files in request])
+            return
+        asked, self._asked = self._asked, work
+        answer = self._child.answer(_request_of(asked)) if _request_of(asked) else []
+        if request:
+            self._child.ask(request)
+        self._write(asked, answer)
+
+    def _take_batch(self) -> list[FoundClips | FolderNote]:
+        num_files = taken = 0
         for item in self._waiting:
             if num_files >= self._batch:
                 break
             taken += 1
-            if isinstance(item, FoundClips):
-                headers = self._headers.read(item.prefix, item.files)
-                if any(header[4] and not is_unsupported(header[4]) for header in headers):
-                    self._failing.add(item.folder)
-                work.append((item, headers))
-                num_files += len(item.files)
-            elif item.relpath in self._failing:
-                # Its files are read again at the next scan: a permission changes without size and time.
-                work.append((FolderNote(item.relpath, b"", item.num_clips), ()))
-            else:
-                work.append((item, ()))
-        write_clips(self._database, work, self._caption_of)
+            num_files += len(item.files) if isinstance(item, FoundClips) else 0
+        work = self._waiting[:taken]
         del self._waiting[:taken]
         self._num_waiting -= num_files
-        self.num_written += num_files
         self._batch = _BATCH
+        return work
+
+    def _write(self, work: Sequence[FoundClips | FolderNote], answer: Sequence[Sequence[Header]]) -> None:
+        answers = iter(answer)
+        done: list[tuple[FoundClips | FolderNote, Sequence[Header]]] = []
+        for item in work:
+            if isinstance(item, FoundClips):
+                headers = next(answers)
+                if any(header[4] and not is_unsupported(header[4]) for header in headers):
+                    self._failing.add(item.folder)
+                done.append((item, headers))
+                self.num_written += len(headers)
+            elif item.relpath in self._failing:
+                # Its files are read again at the next scan: a permission changes without size and time.
+                done.append((FolderNote(item.relpath, b"", item.num_clips), ()))
+            else:
+                done.append((item, ()))
+        if done:
+            write_clips(self._database, done, self._caption_of)
+
+
+def _request_of(work: Sequence[FoundClips | FolderNote]) -> Request:
+    return [(item.prefix, item.files) for item in work if isinstance(item, FoundClips)]
