@@ -75,12 +75,12 @@ class CaptionMirror:
         indexed = last_indexed(self._database)
         entries = [(clip_id, folded(text)) for clip_id, text in self._changed]
         with self._database.writing("captions") as connection:
-            connection.executemany(_SET, [(text, clip_id) for clip_id, text in self._changed])
+            connection.executemany(_SET, [(text, text != "", clip_id) for clip_id, text in self._changed])
             connection.executemany(_SET_FOLDED, [(text, clip_id) for clip_id, text in entries])
             add_words(connection, entries, indexed)
         self.num_changed += len(self._changed)
         self._changed = []
 
 
-_SET = "UPDATE clips SET caption = ? WHERE id = ?"
+_SET = "UPDATE clips SET caption = ?, is_captioned = ? WHERE id = ?"
 _SET_FOLDED = "UPDATE texts SET caption = ? WHERE id = ?"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
-from sao_tui.services.clip_texts import add_words, folded_path, last_indexed
+from sao_tui.services.clip_texts import add_words, folded, folded_path, last_indexed
 from sao_tui.services.clips_database import ClipsDatabase
 
 if TYPE_CHECKING:
@@ -57,12 +57,13 @@ def _make_tables(connection: sqlite3.Connection, gone: array[int], above: int) -
 def _move(connection: sqlite3.Connection, moves: list[tuple[int, int]], indexed: int) -> None:
     entries: list[tuple[int, str]] = []
     for old, new in moves:
-        row = connection.execute("SELECT relpath, folder, error FROM clips WHERE id = ?", [new]).fetchone()
+        row = connection.execute(_SELECT_TAKEN_OVER, [new]).fetchone()
         path = folded_path(row[0])
         connection.execute("DELETE FROM clips WHERE id = ?", [new])
-        connection.execute("UPDATE clips SET relpath = ?, folder = ?, error = ? WHERE id = ?", [*row, old])
-        connection.execute("UPDATE texts SET path = ? WHERE id = ?", [path, old])
-        entries.append((old, path))
+        connection.execute(_TAKE_OVER, [*row, old])
+        caption = folded(row[2])
+        connection.execute("UPDATE texts SET path = ?, caption = ? WHERE id = ?", [path, caption, old])
+        entries.append((old, f"{path}\n{caption}"))
     if moves:
         add_words(connection, entries, indexed)
         lowest = min(old for old, _ in moves)
@@ -72,6 +73,10 @@ def _move(connection: sqlite3.Connection, moves: list[tuple[int, int]], indexed:
         )
 
 
+_SELECT_TAKEN_OVER = "SELECT relpath, folder, caption, is_captioned, error, is_readable FROM clips WHERE id = ?"
+_TAKE_OVER = """
+UPDATE clips SET relpath = ?, folder = ?, caption = ?, is_captioned = ?, error = ?, is_readable = ? WHERE id = ?
+"""
 _SAME_FILE = "came.inode = gone.inode AND came.num_bytes = gone.num_bytes AND came.mtime_ns = gone.mtime_ns"
 _SAME_NAME = f"SELECT gone.id, came.id FROM gone JOIN came ON {_SAME_FILE} AND came.name = gone.name"  # noqa: S608
 _SINGLE = "SELECT id, inode, num_bytes, mtime_ns FROM {} GROUP BY inode, num_bytes, mtime_ns HAVING count(*) = 1"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import array
+import heapq
 import threading
 from collections import OrderedDict
-from itertools import chain, compress
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from sao_tui.core.errors import SaoError
@@ -17,7 +18,10 @@ IDS_BY_PATH = "ids-by-path"
 """Fact: ids up to this one are in the order of their paths."""
 
 _MAX_KEPT = 2
-"""Orders kept: 4 MB each for half a million clips."""
+"""Orders kept: 6 MB each for half a million clips."""
+
+_FEW = 100_000
+"""Ids that are sorted by their places sooner than all clips are gone through."""
 
 _CLIP_SORTS = {
     "relpath": "clips.relpath",
@@ -58,6 +62,47 @@ def ordering(sort: str, descending: bool) -> tuple[str, str]:
     return "", f"{column} {direction}" if column == "clips.relpath" else f"{column} {direction}, clips.relpath"
 
 
+class Order:
+    """All clips in one order."""
+
+    def __init__(self, ids: array.array[int]) -> None:
+        """Take the ids; whoever has the order must not change them."""
+        self.ids = ids
+        self._places = array.array("i", bytes(4 * (max(ids, default=0) + 1)))
+        places = self._places
+        for place, each in enumerate(ids):
+            places[each] = place
+
+    def arrange(self, ids: array.array[int]) -> array.array[int]:
+        """Return some ids in this order; those that it does not know come last."""
+        if len(ids) == len(self.ids):
+            return self.ids[:]
+        if len(ids) < _FEW:
+            return array.array("q", sorted(ids, key=self._place))
+        return array.array("q", compress(self.ids, map(self._flags(ids).__getitem__, self.ids)))
+
+    def without(self, ids: array.array[int]) -> array.array[int]:
+        """Return all but some ids in this order."""
+        if not ids:
+            return self.ids[:]
+        unwanted = self._flags(ids)
+        return array.array("q", (each for each in self.ids if not unwanted[each]))
+
+    def first(self, ids: array.array[int], limit: int) -> array.array[int]:
+        """Return the first of what `arrange` returns."""
+        return array.array("q", heapq.nsmallest(limit, ids, key=self._place))
+
+    def _flags(self, ids: array.array[int]) -> bytearray:
+        """Return 1 at each of the ids and 0 elsewhere."""
+        flags = bytearray(max(len(self._places), max(ids, default=0) + 1))
+        for each in ids:
+            flags[each] = 1
+        return flags
+
+    def _place(self, clip_id: int) -> int:
+        return self._places[clip_id] if clip_id < len(self._places) else len(self.ids)
+
+
 class ClipOrders:
     """The order of all clips by the columns asked for last."""
 
@@ -65,16 +110,16 @@ class ClipOrders:
         """Keep nothing yet."""
         self._database = database
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[str, bool], tuple[tuple[int, ...], array.array[int]]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, bool], tuple[tuple[int, ...], Order]] = OrderedDict()
 
-    def known(self, sort: str, descending: bool) -> array.array[int] | None:
-        """Return the ids of all clips in order, None when they are not known as they are now."""
+    def known(self, sort: str, descending: bool) -> Order | None:
+        """Return the order of all clips, None when it is not known as it is now."""
         with self._lock:
             kept = self._kept.get((sort, descending))
         return kept[1] if kept and kept[0] == self._versions(sort) else None
 
-    def all(self, sort: str, descending: bool, should_stop: ShouldStop | None = None) -> array.array[int]:
-        """Return the ids of all clips in order; whoever gets them must not change them.
+    def all(self, sort: str, descending: bool, should_stop: ShouldStop | None = None) -> Order:
+        """Return the order of all clips.
 
         Raises:
             QueryStopped: `should_stop` said so.
@@ -85,27 +130,18 @@ class ClipOrders:
             return known
         versions = self._versions(sort)
         join, order = ordering(sort, descending)
-        rows = self._database.stream(f"SELECT clips.id FROM clips {join} ORDER BY {order}", (), should_stop)  # noqa: S608
-        ids = array.array("q", chain.from_iterable(rows))
+        query = f"SELECT clips.id FROM clips {join} ORDER BY {order}"  # noqa: S608
+        made = Order(self._database.ids(query, (), should_stop))
         with self._lock:
-            self._kept[sort, descending] = versions, ids
+            self._kept[sort, descending] = versions, made
             self._kept.move_to_end((sort, descending))
             while len(self._kept) > _MAX_KEPT:
                 self._kept.popitem(last=False)
-        return ids
+        return made
 
     def _versions(self, sort: str) -> tuple[int, ...]:
         topics = ("clips", "captions") if sort == "caption" else ("clips",)
         return self._database.versions(*topics, *(("analysis",) if sort in _ANALYSIS_SORTS else ()))
-
-
-def pick(order: array.array[int], wanted: bytearray) -> array.array[int]:
-    """Return the ids of an order whose byte in `wanted` is set."""
-    try:
-        return array.array("q", compress(order, map(wanted.__getitem__, order)))
-    except IndexError:
-        # Clips have come since the order was made.
-        return array.array("q", (each for each in order if each < len(wanted) and wanted[each]))
 
 
 def note_ids_by_path(database: ClipsDatabase) -> None:
@@ -114,7 +150,7 @@ def note_ids_by_path(database: ClipsDatabase) -> None:
     Raises:
         SaoError: The index cannot be read or written.
     """
-    ids = array.array("q", chain.from_iterable(database.stream("SELECT id FROM clips ORDER BY relpath")))
+    ids = database.ids("SELECT id FROM clips ORDER BY relpath")
     lowest = upper = max(ids, default=0) + 1
     for each in reversed(ids):
         if each > lowest:

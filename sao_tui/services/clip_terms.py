@@ -215,17 +215,17 @@ TERMS: dict[str, Term] = {
     "tag": Term("tag:techno", "a tag in the file holds these letters; tag:genre=techno", _named(_in_tags)),
     "key": Term("key:Am", 'the measured key: key:Am, key:"F# minor", key:minor', _named(_in_key)),
     "dur": Term(
-        "dur<2", "seconds of sound", _measured("seconds", "clips", "(clips.is_readable AND clips.seconds VALUE)")
+        "dur<2", "seconds of sound", _measured("seconds", "clips", "(clips.seconds VALUE AND clips.is_readable)")
     ),
     "rate": Term(
         "rate:44100",
         "sample rate in Hz",
-        _measured("hertz", "clips", "(clips.is_readable AND clips.sample_rate_hz VALUE)"),
+        _measured("hertz", "clips", "(clips.sample_rate_hz VALUE AND clips.is_readable)"),
     ),
     "channels": Term(
         "channels:2",
         "number of channels",
-        _measured("count", "clips", "(clips.is_readable AND clips.num_channels VALUE)"),
+        _measured("count", "clips", "(clips.num_channels VALUE AND clips.is_readable)"),
     ),
     "peak": Term("peak>-0.1", "loudest sample in dBFS", _measured("decibels", "analysis", "analysis.peak_dbfs VALUE")),
     "loudness": Term("loudness<-30", "in LUFS", _measured("decibels", "analysis", "analysis.loudness_lufs VALUE")),

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _INDEXED = "words-indexed"
 _ENTRIES = "words-entries"
 _BATCH = 20_000
+_END = "\n\n"
+"""Has three letters begin at each of the last ones too."""
 _MOST_STALE = 3
 """Entries a clip, stale ones included, before the index of words is made anew."""
 
@@ -42,7 +44,7 @@ def last_indexed(database: ClipsDatabase) -> int:
 
 def add_words(connection: sqlite3.Connection, entries: list[tuple[int, str]], indexed: int) -> None:
     """Note words of clips whose texts were in the index before; clips above `indexed` come with their turn."""
-    known = [entry for entry in entries if entry[0] <= indexed]
+    known = [(clip_id, text + _END) for clip_id, text in entries if clip_id <= indexed]
     connection.executemany(f"INSERT INTO {WORDS_TABLE} (rowid, words) VALUES (?, ?)", known)  # noqa: S608
     _count(connection, len(known))
 
@@ -80,5 +82,5 @@ def _count(connection: sqlite3.Connection, num_entries: int) -> None:
 _NOTE = "INSERT OR REPLACE INTO facts VALUES (?, CAST(? AS TEXT))"
 _INDEX_SOME = (
     f"INSERT INTO {WORDS_TABLE} (rowid, words) "  # noqa: S608
-    "SELECT id, path || char(10) || caption FROM texts WHERE id > ? AND id <= ?"
+    "SELECT id, path || char(10) || caption || char(10, 10) FROM texts WHERE id > ? AND id <= ?"
 )

@@ -105,7 +105,9 @@ def _new_rows(
             caption = printable(caption_of(os.fsdecode(relpath)))
         if not (relpath.isascii() and caption.isascii()):
             unusual.append((folded_path(relpath), folded(caption), next_id))
-        rows.append((next_id, num_bytes, mtime_ns, inode, *header, relpath, folder, caption))
+        rows.append(
+            (next_id, num_bytes, mtime_ns, inode, *header, relpath, folder, caption, not header[4], caption != "")
+        )
         next_id += 1
     return rows
 
@@ -117,20 +119,20 @@ def _unusual_since(connection: sqlite3.Connection, first_id: int) -> list[tuple[
 
 def _changed_rows(work: Sequence[tuple[FoundClips | FolderNote, Sequence[Header]]]) -> Iterator[tuple[Any, ...]]:
     for found, headers in work:
-        if isinstance(found, FoundClips):
+        if isinstance(found, FoundClips) and any(found.ids):
             for (_, *numbers), known, header in zip(found.files, found.ids, headers, strict=True):
                 if known:
-                    yield (*numbers, *header, known)
+                    yield (*numbers, *header, not header[4], known)
 
 
 _INSERT = """
 INSERT OR IGNORE INTO clips (id, num_bytes, mtime_ns, inode, seconds, sample_rate_hz, num_channels, format, error,
-relpath, folder, caption) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+relpath, folder, caption, is_readable, is_captioned) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _INSERT_TEXTS = """
 INSERT OR REPLACE INTO texts SELECT id, lower(CAST(relpath AS TEXT)), lower(caption) FROM clips WHERE id >= ?
 """
 _UPDATE = """
 UPDATE clips SET num_bytes = ?, mtime_ns = ?, inode = ?, seconds = ?, sample_rate_hz = ?, num_channels = ?,
-format = ?, error = ? WHERE id = ?
+format = ?, error = ?, is_readable = ? WHERE id = ?
 """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import sqlite3
 
-VERSION = 4
+VERSION = 6
 
 OLDEST_SQLITE = (3, 34)
 """The first with an index of three letters."""
@@ -26,8 +26,8 @@ CREATE TABLE clips (
     folder BLOB NOT NULL,
     error TEXT NOT NULL,
     caption TEXT NOT NULL DEFAULT '',
-    is_readable INTEGER NOT NULL AS (error = ''),
-    is_captioned INTEGER NOT NULL AS (caption <> '')
+    is_readable INTEGER NOT NULL,
+    is_captioned INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX clips_relpath ON clips (relpath);
 CREATE TABLE texts (
@@ -70,7 +70,11 @@ CREATE TABLE facts (
     value TEXT NOT NULL
 ) WITHOUT ROWID;
 """
-"""`texts` holds what words are looked up in, with upper and lower case made one."""
+"""`texts` holds what words are looked up in, with upper and lower case made one.
+
+`is_readable` (no error) and `is_captioned` are no generated columns: SQLite 3.40 takes no index for covering where
+one of those occurs.
+"""
 
 _TRIGGERS = (
     """CREATE TRIGGER clip_gone AFTER DELETE ON clips BEGIN
@@ -92,6 +96,9 @@ _TRIGGERS = (
 )
 
 WORDS_TABLE = "clip_words"
+VOCABULARY_TABLE = "clip_vocabulary"
+"""Of one connection: what is in the index of words."""
+MAKE_VOCABULARY = f"CREATE VIRTUAL TABLE temp.{VOCABULARY_TABLE} USING fts5vocab (main, {WORDS_TABLE}, row)"
 _WORDS = f"""
 CREATE VIRTUAL TABLE {WORDS_TABLE} USING fts5 (
     words, content = '', detail = none, columnsize = 0, tokenize = 'trigram case_sensitive 1'
@@ -108,6 +115,8 @@ _LATE_INDEXES = (
     "CREATE INDEX IF NOT EXISTS clips_folder ON clips (folder, is_captioned)",
     "CREATE INDEX IF NOT EXISTS clips_numbers ON clips "
     "(seconds, sample_rate_hz, num_channels, num_bytes, format, is_readable, is_captioned)",
+    "CREATE INDEX IF NOT EXISTS clips_uncaptioned ON clips (is_captioned) WHERE is_captioned = 0",
+    "CREATE INDEX IF NOT EXISTS clips_unreadable ON clips (is_readable) WHERE is_readable = 0",
 )
 """Made after the first scan: built at once they cost a fraction of what they cost row by row."""
 
