@@ -57,10 +57,12 @@ def show_clip(arguments: argparse.Namespace) -> Answer:
 
 def caption(arguments: argparse.Namespace) -> Answer:
     """Write a caption; returns when it is durable."""
+    from sao_tui.services import captioning
+
     services = _services(arguments)
     row = _find(services, arguments.clip)
-    services.captions.set(row.relpath, arguments.text)
-    services.clips.set_captions({row.relpath: arguments.text})
+    captioning.write(services, {row.relpath: arguments.text})
+    services.captions.close()
     return Answer({"clip": row.relpath, "caption": arguments.text}, [f"{row.relpath}: {arguments.text}"])
 
 
@@ -81,16 +83,20 @@ def _services(arguments: argparse.Namespace) -> Services:
 
 
 def _scan(services: Services, bar: ProgressBar) -> Any:
+    from sao_tui.services.captioning import mirror_all
+
     found = services.clips.scan(lambda done, total: bar("scanning", done, total))
-    services.clips.set_captions(services.captions.all(), complete=True)
+    mirror_all(services.clips, services.captions)
     bar.close()
     return found
 
 
 def _find(services: Services, clip: str) -> ClipRow:
     """Return the clip named relative to the dataset folder or as a path."""
+    from sao_tui.services.captioning import mirror_all
+
     services.clips.scan()
-    services.clips.set_captions(services.captions.all(), complete=True)
+    mirror_all(services.clips, services.captions)
     folder = services.workspace.dataset_folder
     candidates = [clip]
     for path in (Path(clip).expanduser(), services.workspace.root / clip):

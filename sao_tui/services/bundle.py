@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sao_tui.services.gpu import GpuReading, HostSample
     from sao_tui.services.jobs import Jobs
     from sao_tui.services.playback import Playback
+    from sao_tui.services.vocabulary import Vocabulary
 
 
 class Services:
@@ -36,6 +37,18 @@ class Services:
         from sao_tui.services.captions import CaptionStore
 
         return CaptionStore(self.workspace)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The words and phrases of the captions."""
+        from sao_tui.services.vocabulary import Vocabulary
+
+        return Vocabulary(self.captions)
+
+    @property
+    def has_vocabulary(self) -> bool:
+        """Whether the vocabulary has been asked for."""
+        return "vocabulary" in self.__dict__
 
     @cached_property
     def playback(self) -> Playback:
@@ -81,8 +94,8 @@ class Services:
         return read_host(self.workspace.root)
 
     def close(self) -> None:
-        """Stop what must not outlive the dashboard: the generation worker and a playing sound."""
-        for name in ("generator", "playback"):
+        """Stop what must not outlive the dashboard, such as a playing sound, and tidy the captions up."""
+        for name in ("generator", "playback", "captions"):
             service = self.__dict__.get(name)
             if service is not None:
                 service.close()

@@ -1,200 +1,371 @@
-"""The lines of metadata.jsonl, and the lock that its writers take."""
+"""metadata.jsonl as last read: an index of its lines, brought up to date with what other programs write."""
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
-import posixpath
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from sao_tui.core.errors import SaoError
+from sao_tui.services.captions_index import LineIndex, text_hash, text_hashes
+from sao_tui.services.captions_lines import BadLineError, parse_line, record_relpath
+from sao_tui.services.captions_reading import LineBatch, LineReader
+
+SMALL_BYTES = 1 << 20
+"""Up to this size the whole file is replaced at each edit; a larger one has new lines appended."""
+_PROBE_BYTES = 4096
+_MAX_CHANGES = 20_000
+_MAX_TAIL_BYTES = 1 << 23
+_NO_LINE = (-1, b"", None)
+_NO_TEXT = text_hash("")
+
+Signature = tuple[int, int, int]
+"""Time of modification in ns, bytes, inode."""
 
 
-class MetadataLines:
-    """Every line of one metadata.jsonl with its bytes, and the captions found in them.
+class StaleFileError(Exception):
+    """Another program has changed the file since it was read: read it again."""
 
-    A clip that has several lines has the caption of the last one, and an edit changes all of them.
-    """
 
-    def __init__(self, data: bytes, path: Path, dataset_folder: Path) -> None:
-        """Take the file's content apart.
+class MetadataFile:
+    """One metadata.jsonl as last read. Not safe to use from several threads; writers hold `lock_folder`."""
+
+    def __init__(self, path: Path, dataset_folder: Path) -> None:
+        """Read nothing yet."""
+        self._metadata_file = path
+        self.folder = os.fspath(dataset_folder)
+        """The dataset folder."""
+        self._reader: LineReader | None = None
+        self._index = LineIndex(self._relpath_at)
+        self._num_records = 0
+        self._signature: Signature | None = None
+        self._is_read = False
+        self._probes: tuple[bytes, bytes] = (b"", b"")
+        self._end = 0
+        self._torn = b""
+        self._was_cut = False
+        self._last: tuple[int, bytes, dict[str, Any] | None] = _NO_LINE
+        self.changes: dict[str, str] = {}
+        """Captions that another program has written, by relpath; emptied by whoever has taken them in."""
+        self.all_changed = True
+        """Whether any caption may have changed, more than `changes` tells."""
+        self.before_reading: Callable[[], None] = _do_nothing
+        """Called before what is known gives way to what another program has written."""
+
+    @property
+    def path(self) -> Path:
+        """metadata.jsonl, or the file that it links to: replacing a link would cut it."""
+        return self._metadata_file.resolve() if self._metadata_file.is_symlink() else self._metadata_file
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it has been read at all."""
+        return self._is_read
+
+    @property
+    def is_large(self) -> bool:
+        """Whether few new lines are appended."""
+        return self._end > SMALL_BYTES
+
+    @property
+    def torn(self) -> bytes:
+        """Half a line at the end of a large file: what a crash has left of an edit that was never acknowledged."""
+        return self._torn
+
+    @property
+    def superseded(self) -> Sequence[int]:
+        """Offsets of lines whose clip has a later one."""
+        return self._index.superseded
+
+    @property
+    def looks_half_written(self) -> bool:
+        """Whether it ends in half a line, or has been cut shorter in its place, as at the beginning of a save."""
+        return bool(self._torn) or self._was_cut
+
+    @property
+    def signature(self) -> Signature | None:
+        """What the file was when it was last read, None when there was none."""
+        return self._signature
+
+    @property
+    def end(self) -> int:
+        """Bytes of whole lines."""
+        return self._end
+
+    @property
+    def ends_line(self) -> bool:
+        """Whether the last line has its newline."""
+        return not self._end or self._probes[1].endswith(b"\n")
+
+    def __len__(self) -> int:
+        """Return how many clips have a line."""
+        return len(self._index)
+
+    def is_current(self) -> bool:
+        """Return whether the file on the disk is the one last read or written.
 
         Raises:
-            SaoError: A line is no JSON object, its text is no string, or no line at all names a clip.
+            SaoError: It cannot be looked at.
         """
-        self._path = path
-        self._folder = os.fspath(dataset_folder)
-        self._raw = _split_at_newlines(data)
-        self._texts: dict[str, str] = {}
-        self._numbers: dict[str, int] = {}
-        self._earlier: dict[str, list[int]] = {}
-        num_records = 0
-        for number, line in enumerate(self._raw):
-            if line.isspace():
-                continue
-            num_records += 1
-            record = self._parse(number)
-            if isinstance(record.get("audio_path"), str):
-                self._note(number, record)
-        if num_records and not self._numbers:
+        return self._is_read and file_signature(self.path) == self._signature
+
+    def close(self) -> None:
+        """Let go of the file; the next question reads it again."""
+        if self._reader is not None:
+            self._reader.close()
+        self._reader, self._is_read, self._signature, self._last = None, False, None, _NO_LINE
+        self._index = LineIndex(self._relpath_at)
+        self._end, self._torn, self._num_records = 0, b"", 0
+        self.all_changed = True
+
+    # Reading.
+
+    def refresh(self, *, anew: bool = False, own: Signature | None = None) -> None:
+        """Read what has changed: lines at the end alone, or the whole of another file.
+
+        Args:
+            anew: The index has turned out to be wrong: read everything.
+            own: The file as we have just written it: that change is not told in `changes`.
+
+        Raises:
+            SaoError: It cannot be read, or names the line that is no JSON object.
+        """
+        if not anew and self.is_current():
+            return
+        path = self.path
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            self._forget()
+            return
+        except OSError as error:
+            raise cannot_read(path, error) from error
+        reader = LineReader(descriptor, str(path), self.folder)
+        try:
+            signature = signature_of(os.fstat(descriptor))
+            is_own = signature == own
+            if not is_own:
+                self.before_reading()
+            if anew or not self._is_extended(reader, signature):
+                self._read_all(reader, signature, own=is_own)
+            else:
+                self._read_on(reader, signature, own=is_own)
+        except OSError as error:
+            reader.close()
+            raise cannot_read(path, error) from error
+        except BaseException:
+            reader.close()
+            raise
+
+    def text_hash(self, relpath: str) -> int:
+        """Return what is remembered of a clip's caption as last read."""
+        hashed = self._index.text_hash(relpath)
+        return _NO_TEXT if hashed is None else hashed
+
+    def record(self, relpath: str) -> dict[str, Any] | None:
+        """Return all keys of a clip's line, None where it has none.
+
+        Raises:
+            StaleFileError: The file is not what it was when it was read.
+        """
+        offset = self._index.offset(relpath)
+        return None if offset is None else dict(self.parsed(offset))
+
+    def offset(self, relpath: str) -> int | None:
+        """Return where a clip's line begins, None where it has none.
+
+        Raises:
+            StaleFileError: The file is not what it was when it was read.
+        """
+        return self._index.offset(relpath)
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Return an iterator over relpaths and captions as the file is now; it holds on to this very file.
+
+        Raises:
+            SaoError: While iterating: another program has made the file unreadable.
+        """
+        if self._reader is None:
+            return iter(())
+        reader = LineReader(os.dup(self._reader.descriptor), str(self.path), self.folder)
+        return _texts(reader, self._end, set(self._index.superseded))
+
+    def line(self, offset: int) -> bytes:
+        """Return the line that begins at `offset`, with its newline."""
+        if self._last[0] != offset:
+            line = self._reader.line(offset, self._end) if self._reader is not None else b""
+            self._last = (offset, line, None)
+        return self._last[1]
+
+    def parsed(self, offset: int) -> dict[str, Any]:
+        """Return the object in the line that begins at `offset`; it is not the caller's to change.
+
+        Raises:
+            StaleFileError: It is not a line that was there when the file was read.
+        """
+        line = self.line(offset)
+        record = self._last[2]
+        if record is None:
+            try:
+                record = parse_line(line)
+            except BadLineError as error:
+                raise StaleFileError(str(error)) from error
+            self._last = (offset, line, record)
+        return record
+
+    def _relpath_at(self, offset: int) -> str | None:
+        return record_relpath(self.parsed(offset), self.folder)
+
+    def _forget(self) -> None:
+        """Know of no line: there is no file."""
+        self.before_reading()
+        all_changed = self.all_changed or bool(self._index)
+        self.close()
+        self._is_read, self.all_changed = True, all_changed
+
+    def _is_extended(self, reader: LineReader, signature: Signature) -> bool:
+        """Return whether the file is the one last read with more lines after it.
+
+        Only its two ends are looked at: whatever else has changed is noticed when its line is read.
+        """
+        known = self._signature
+        if not self._is_read or known is None or self._torn or signature[2] != known[2]:
+            return False
+        if not 0 <= signature[1] - known[1] <= _MAX_TAIL_BYTES:
+            return False
+        return self._end == known[1] and self._probes == _probes(reader, self._end) and self._probes[1].endswith(b"\n")
+
+    def _read_all(self, reader: LineReader, signature: Signature, *, own: bool) -> None:
+        before, compare = self._index, self._is_read and not own
+        index = LineIndex(self._relpath_at)
+        old = self._reader, self._end, self._torn, self._num_records
+        self._reader, self._num_records, self._last = reader, 0, _NO_LINE
+        known = self._signature
+        self._find_end(signature[1])
+        try:
+            num_known = self._take(index, reader.batches(0, self._end), before if compare else None)
+            self._refuse_other_convention(index)
+        except BaseException:
+            self._reader, self._end, self._torn, self._num_records = old
+            raise
+        if old[0] is not None:
+            old[0].close()
+        self._index = index
+        if not own:
+            is_complete = compare and num_known - len(index.superseded) >= len(before)
+            self.all_changed = self.all_changed or not is_complete
+        self._was_cut = not own and known is not None and signature[2] == known[2] and signature[1] < known[1]
+        self._note_state(signature)
+
+    def _read_on(self, reader: LineReader, signature: Signature, *, own: bool) -> None:
+        old, start = (self._reader, self._end, self._torn), self._end
+        self._reader, self._was_cut, self._last = reader, False, _NO_LINE
+        try:
+            self._find_end(signature[1])
+            batches = list(reader.batches(start, self._end))  # All of them are good before one is taken.
+        except BaseException:
+            self._reader, self._end, self._torn = old
+            raise
+        if old[0] is not None:
+            old[0].close()
+        self._take(self._index, batches, None if own else self._index)
+        self._note_state(signature)
+
+    def _take(self, index: LineIndex, batches: Iterable[LineBatch], before: LineIndex | None) -> int:
+        """Put lines into `index`, note what differs from `before`, and return how many are of clips known there."""
+        num_known = 0
+        for batch in batches:
+            hashes = text_hashes(batch.texts)
+            if not index:
+                index.reserve(len(batch.relpaths) * self._end // batch.num_bytes)
+            if before is not None and not self.all_changed:
+                num_known += self._compare(batch, hashes, before)
+            try:
+                index.add(batch.relpaths, batch.offsets, hashes)
+            except StaleFileError as error:
+                raise SaoError(f"{self.path} changes while it is read.", "Try again once it is written.") from error
+            self._num_records += batch.num_records
+        return num_known
+
+    def _compare(self, batch: LineBatch, hashes: list[int], before: LineIndex) -> int:
+        num_known = 0
+        for relpath, text, hashed in zip(batch.relpaths, batch.texts, hashes, strict=True):
+            known = before.text_hash(relpath)
+            num_known += known is not None
+            if (_NO_TEXT if known is None else known) != hashed:
+                self.changes[relpath] = text
+        if len(self.changes) > _MAX_CHANGES:
+            self.all_changed = True
+            self.changes.clear()
+        return num_known
+
+    def _find_end(self, num_bytes: int) -> None:
+        """Leave half a line at the end of a large file out: appending is all that can have been cut off."""
+        assert self._reader is not None  # noqa: S101
+        self._end, self._torn = num_bytes, b""
+        if not self.is_large or self._reader.block(num_bytes - 1, num_bytes) == b"\n":
+            return
+        start, tail = num_bytes, b""
+        while start and b"\n" not in tail:
+            start = max(0, start - _PROBE_BYTES)
+            tail = self._reader.block(start, num_bytes)
+        tail = tail[tail.rfind(b"\n") + 1 :]
+        try:
+            parse_line(tail)
+        except BadLineError:
+            self._torn, self._end = tail, num_bytes - len(tail)
+
+    def _note_state(self, signature: Signature) -> None:
+        assert self._reader is not None  # noqa: S101
+        self._signature, self._is_read, self._last = signature, True, _NO_LINE
+        self._probes = _probes(self._reader, self._end)
+
+    def _refuse_other_convention(self, index: LineIndex) -> None:
+        if self._num_records and not index:
             raise SaoError(
-                f"{path} names no clip: none of its {num_records} lines has an `audio_path`.",
+                f"{self.path} names no clip: none of its {self._num_records} lines has an `audio_path`.",
                 'Each line needs the clip relative to the dataset folder: {"audio_path": "kick.wav", "text": "…"}.',
             )
 
-    def get(self, relpath: str) -> str | None:
-        """Return a clip's caption, None when no line names the clip."""
-        return self._texts.get(relpath)
 
-    def captions(self) -> dict[str, str]:
-        """Return the captions that are not empty, by relpath."""
-        return {relpath: text for relpath, text in self._texts.items() if text}
-
-    def changes(self, captions: Mapping[str, str | None]) -> dict[int, bytes]:
-        """Return the new bytes of the lines that `captions` touches, by line; later ones than the last are new.
-
-        Args:
-            captions: Text by relpath; None takes a line away again unless it holds more than a caption.
-        """
-        changed: dict[int, bytes] = {}
-        num_lines = len(self._raw)
-        for relpath, text in captions.items():
-            if relpath not in self._numbers:
-                if text is not None:
-                    changed[num_lines] = encode_record({"audio_path": relpath, "text": text}) + b"\n"
-                    num_lines += 1
-                continue
-            for number in (*self._earlier.get(relpath, ()), self._numbers[relpath]):
-                changed[number] = self._changed_line(number, text)
-        last = len(self._raw) - 1
-        if num_lines > len(self._raw) and last >= 0:
-            line = changed.get(last, self._raw[last])
-            if line and not line.endswith(b"\n"):
-                changed[last] = line + b"\n"
-        return changed
-
-    def render(self, changed: Mapping[int, bytes]) -> bytes:
-        """Return the file's content with `changed` lines in it."""
-        lines = self._raw + [b""] * (max((*changed, -1)) + 1 - len(self._raw))
-        for number, line in changed.items():
-            lines[number] = line
-        return b"".join(lines)
-
-    def apply(self, changed: Mapping[int, bytes]) -> None:
-        """Make `changed` lines this object's own, once they are on the disk."""
-        for number in sorted(changed):
-            if number < len(self._raw):
-                self._forget(number)
-                self._raw[number] = changed[number]
-            else:
-                self._raw.append(changed[number])
-            if changed[number]:
-                record = self._parse(number)
-                if isinstance(record.get("audio_path"), str):
-                    self._note(number, record)
-
-    def _changed_line(self, number: int, text: str | None) -> bytes:
-        """Return a line with another text; other keys, their order and the line's ending stay."""
-        line = self._raw[number]
-        record = self._parse(number)
-        if text is None and record.keys() <= {"audio_path", "text"}:
-            return b""
-        mark = b"\xef\xbb\xbf" if line.startswith(b"\xef\xbb\xbf") else b""
-        ending = line[len(line.rstrip(b"\r\n")) :]
-        return mark + encode_record(record | {"text": text or ""}) + ending
-
-    def _note(self, number: int, record: dict[str, Any]) -> None:
-        relpath = self._relpath(record["audio_path"])
-        known = self._numbers.get(relpath)
-        if known is not None and known != number:
-            self._earlier.setdefault(relpath, []).append(min(known, number))
-            if known > number:
-                return
-        self._numbers[relpath] = number
-        self._texts[relpath] = record.get("text") or ""
-
-    def _forget(self, number: int) -> None:
-        """Drop a line whose bytes are replaced; its clip's other lines stay known."""
-        line = self._raw[number]
-        if not line or line.isspace():
-            return
-        audio_path = self._parse(number).get("audio_path")
-        if not isinstance(audio_path, str):
-            return
-        relpath = self._relpath(audio_path)
-        earlier = self._earlier.get(relpath, [])
-        if number in earlier:
-            earlier.remove(number)
-        elif self._numbers.get(relpath) == number:
-            del self._numbers[relpath], self._texts[relpath]
-
-    def _relpath(self, audio_path: str) -> str:
-        """Return the relpath that a line means: absolute paths and detours like `./a.wav` are tolerated."""
-        if not audio_path.startswith("/") and "./" not in audio_path and "//" not in audio_path:
-            return audio_path
-        whole = posixpath.normpath(posixpath.join(self._folder, audio_path))
-        folder = posixpath.normpath(self._folder)
-        return whole[len(folder) + 1 :] if whole.startswith(f"{folder}/") else whole
-
-    def _parse(self, number: int) -> dict[str, Any]:
-        line = self._raw[number]
-        try:
-            record = json.loads(line.decode("utf-8-sig" if number == 0 else "utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise self._bad_line(number, f"is not JSON ({error})") from error
-        if not isinstance(record, dict):
-            raise self._bad_line(number, "is not a JSON object")
-        text = record.get("text")
-        if text is not None and not isinstance(text, str):
-            raise self._bad_line(number, f"has a text that is no string: {text!r}")
-        return record
-
-    def _bad_line(self, number: int, what: str) -> SaoError:
-        return SaoError(
-            f"Line {number + 1} of {self._path} {what}.",
-            f"Correct line {number + 1} in a text editor; captions are not written before.",
-        )
-
-
-def encode_record(record: dict[str, Any]) -> bytes:
-    """Return a record as one line of JSON without its newline."""
-    try:
-        return json.dumps(record, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        # A file name that is not UTF-8 has lone surrogates in Python: JSON can only escape them.
-        return json.dumps(record).encode()
-
-
-@contextmanager
-def lock_folder(folder: Path, cache_folder: Path) -> Iterator[None]:
-    """Keep other processes of ours from writing in `folder` until the block ends.
-
-    The folder itself is locked, so that two workspaces over one dataset see each other; where the file
-    system locks no folders (NFS), a file in `cache_folder` is.
+def file_signature(path: Path) -> Signature | None:
+    """Return what tells one state of a file from another, None when there is no file.
 
     Raises:
-        OSError: Neither can be opened.
+        SaoError: It cannot be looked at.
     """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    except OSError:
-        os.close(descriptor)
-        cache_folder.mkdir(exist_ok=True)
-        descriptor = os.open(cache_folder / "captions.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return signature_of(os.stat(path))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise cannot_read(path, error) from error
+
+
+def signature_of(status: os.stat_result) -> Signature:
+    """Return what tells one state of a file from another."""
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def cannot_read(path: Path, error: OSError) -> SaoError:
+    """Return the error to show for a file that cannot be read."""
+    return SaoError(f"Cannot read {path}: {error.strerror}.", "Check its permissions.")
+
+
+def _probes(reader: LineReader, end: int) -> tuple[bytes, bytes]:
+    return reader.block(0, min(end, _PROBE_BYTES)), reader.block(max(0, end - _PROBE_BYTES), end)
+
+
+def _texts(reader: LineReader, end: int, superseded: set[int]) -> Iterator[tuple[str, str]]:
     try:
-        yield
+        for batch in reader.batches(0, end):
+            for relpath, offset, text in zip(batch.relpaths, batch.offsets, batch.texts, strict=True):
+                if text and offset not in superseded:
+                    yield relpath, text
     finally:
-        os.close(descriptor)
+        reader.close()
 
 
-def _split_at_newlines(data: bytes) -> list[bytes]:
-    """Split as JSON lines are split: a lone carriage return inside a line is white space."""
-    lines = [line + b"\n" for line in data.split(b"\n")]
-    lines[-1] = lines[-1][:-1]
-    return lines if lines[-1] else lines[:-1]
+def _do_nothing() -> None:
+    pass
