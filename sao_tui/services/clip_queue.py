@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from sao_tui.services.clip_headers import Header, HeaderReader, is_unsupported
 from sao_tui.services.clip_walk import FoundFile, FoundFolder
-from sao_tui.services.clip_writes import CaptionOf, FolderNote, FoundClips, write_clips
-from sao_tui.services.clips_database import ClipsDatabase
+from sao_tui.services.clip_writes import ClipWriter, FolderNote, FoundClips
 from sao_tui.services.header_process import HeaderProcess, Request
 
 if TYPE_CHECKING:
@@ -27,10 +26,9 @@ _MAX_HELD = 50_000
 class ClipQueue:
     """What a scan has found and not written yet."""
 
-    def __init__(self, database: ClipsDatabase, root: str, caption_of: CaptionOf | None) -> None:
-        """Take where it writes, and the caption of a new clip by relpath."""
-        self._database = database
-        self._caption_of = caption_of
+    def __init__(self, writer: ClipWriter, root: str) -> None:
+        """Take who writes, and the dataset folder."""
+        self._writer = writer
         self._headers = HeaderReader(root)
         self._child = HeaderProcess(root)
         self._asked: list[FoundClips | FolderNote] = []
@@ -47,9 +45,10 @@ class ClipQueue:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        """End what reads headers."""
+        """End what reads headers, and drop what was kept for writing."""
         self._headers.close()
         self._child.close()
+        self._writer.close()
 
     def add(self, item: FoundClips | FolderNote) -> None:
         """Put something at the end."""
@@ -142,7 +141,7 @@ class ClipQueue:
             else:
                 done.append((item, ()))
         if done:
-            write_clips(self._database, done, self._caption_of)
+            self._writer.write(done)
 
 
 def _request_of(work: Sequence[FoundClips | FolderNote]) -> Request:

@@ -12,7 +12,7 @@ from sao_tui.services.clip_order import note_ids_by_path
 from sao_tui.services.clip_queue import ClipQueue
 from sao_tui.services.clip_texts import index_words, printable
 from sao_tui.services.clip_walk import FoundFile, FoundFolder, list_folder, walk
-from sao_tui.services.clip_writes import CaptionOf, FolderNote, FoundClips, remove_clips, within
+from sao_tui.services.clip_writes import ClipWriter, FolderNote, FoundClips, KnownCaptions, remove_clips, within
 from sao_tui.services.clips_database import ClipsDatabase
 from sao_tui.services.clips_schema import make_late_indexes
 
@@ -28,7 +28,7 @@ class Scan:
         root: str,
         progress: Progress,
         should_stop: Callable[[], bool],
-        caption_of: CaptionOf | None,
+        captions: KnownCaptions | None,
     ) -> None:
         """Take what it reads, writes and tells."""
         self._database = database
@@ -36,7 +36,7 @@ class Scan:
         self._progress = progress
         self._should_stop = should_stop
         self._num_known, self._highest_id = database.query("SELECT count(*), coalesce(max(id), 0) FROM clips")[0]
-        self._queue = ClipQueue(database, root, caption_of)
+        self._queue = ClipQueue(ClipWriter(database, captions, self._num_known == 0), root)
         self._gone = array("q")
         self._late_notes: list[FolderNote] = []
         self._num_same = 0
@@ -50,6 +50,11 @@ class Scan:
     def num_examined(self) -> int:
         """Files that were new or had changed."""
         return self._queue.num_written
+
+    @property
+    def wrote_all(self) -> bool:
+        """Whether every clip that is there now was written by this pass."""
+        return self._num_known == 0 and not self.stopped
 
     def run(self) -> None:
         """Look at every folder."""

@@ -19,6 +19,7 @@ from sao_tui.services.clip_rows import ClipCounts, ClipRow, FolderCount, ScanRep
 from sao_tui.services.clip_scan import Scan
 from sao_tui.services.clip_search import ClipSearch
 from sao_tui.services.clip_texts import printable
+from sao_tui.services.clip_writes import KnownCaptions
 from sao_tui.services.clips_database import ClipsDatabase, ShouldStop
 from sao_tui.services.workspace import Workspace
 
@@ -29,6 +30,8 @@ __all__ = ["ClipCounts", "ClipIndex", "ClipRow", "FolderCount", "ScanReport", "r
 
 _MAX_PARAMETERS = 400
 _MIRRORED = "captions-mirrored"
+_MOST_MIRRORED = 3
+"""Times that captions are mirrored when others write all the time."""
 _MAX_COMPLETED_FOLDERS = 2_000
 
 Progress = Callable[[int, int], None]
@@ -51,35 +54,35 @@ class ClipIndex:
         self,
         progress: Progress | None = None,
         should_stop: ShouldStop | None = None,
-        caption_of: Callable[[str], str] | None = None,
+        captions: KnownCaptions | None = None,
     ) -> ScanReport:
         """Bring the index up to date with the dataset folder; files of the same size and time are not read.
 
         Args:
-            caption_of: Gives the caption of a new clip by relpath; without it new clips have none until set_captions.
+            captions: Where new clips find theirs; without it they have none until set_captions.
 
         Raises:
             SaoError: The dataset folder is missing, or the index cannot be written.
         """
-        return self._scan(None, progress, should_stop, caption_of)
+        return self._scan(None, progress, should_stop, captions)
 
     def scan_folders(
         self,
         relpaths: Collection[str],
         progress: Progress | None = None,
         should_stop: ShouldStop | None = None,
-        caption_of: Callable[[str], str] | None = None,
+        captions: KnownCaptions | None = None,
     ) -> ScanReport:
         """Bring the index up to date with some folders, and with those inside them that have come or gone.
 
         Args:
             relpaths: Relative to the dataset folder, which is "" itself.
-            caption_of: See scan.
+            captions: See scan.
 
         Raises:
             SaoError: The dataset folder is missing, or the index cannot be written.
         """
-        return self._scan([os.fsencode(each) for each in relpaths], progress, should_stop, caption_of)
+        return self._scan([os.fsencode(each) for each in relpaths], progress, should_stop, captions)
 
     def ids(
         self,
@@ -235,7 +238,7 @@ class ClipIndex:
         folders: Collection[bytes] | None,
         progress: Progress | None,
         should_stop: ShouldStop | None,
-        caption_of: Callable[[str], str] | None,
+        captions: KnownCaptions | None,
     ) -> ScanReport:
         folder = self._workspace.dataset_folder
         if not folder.is_dir():
@@ -245,18 +248,22 @@ class ClipIndex:
             )
         with self._scanning:
             started = self._clock()
+            signature = ""
+            if captions is not None:
+                signature = self.captions_signature()
+                captions.load()
             arguments = (
                 os.fspath(folder),
                 progress or _ignore,
                 should_stop or _never,
-                caption_of,
+                captions,
             )
             scan = Scan(self.database, *arguments)
             if folders is None or not scan.run_folders(folders):
                 scan = Scan(self.database, *arguments)
                 scan.run()
-            if caption_of is None and scan.num_examined:
-                self.database.note_fact(_MIRRORED, "")
+            if scan.num_examined and (captions is None or scan.wrote_all):
+                self.database.note_fact(_MIRRORED, signature)
             counts = self.counts()
             return ScanReport(
                 counts.num_clips,
@@ -291,20 +298,25 @@ def refresh(
     Raises:
         SaoError: See ClipIndex.scan and CaptionStore.load; captions that cannot be read do not keep clips out.
     """
-    signature = index.captions_signature()
     problem: SaoError | None = None
     try:
         captions.load()
     except SaoError as error:
         problem = error
-    caption_of = captions.get if problem is None else None
+    known = captions if problem is None else None
     if folders is None:
-        report = index.scan(progress, should_stop, caption_of)
+        report = index.scan(progress, should_stop, known)
     else:
-        report = index.scan_folders(folders, progress, should_stop, caption_of)
+        report = index.scan_folders(folders, progress, should_stop, known)
     if problem is not None:
         raise problem
-    index.set_captions(captions.all(), complete=True, signature=signature, should_stop=should_stop)
+    for _ in range(_MOST_MIRRORED):
+        signature = index.captions_signature()
+        captions.load()
+        index.set_captions(captions.items(), complete=True, signature=signature, should_stop=should_stop)
+        # Written meanwhile: older captions may have gone over newer ones.
+        if index.captions_signature() == signature:
+            break
     return report
 
 

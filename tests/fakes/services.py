@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -52,7 +52,7 @@ class FakeClips:
         self,
         progress: Callable[[int, int], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
-        caption_of: Callable[[str], str] | None = None,
+        captions: object = None,
     ) -> ScanReport:
         self.scans += 1
         if self.error:
@@ -75,7 +75,10 @@ class FakeClips:
     def captions_signature(self) -> str:
         return ""
 
-    def set_captions(self, captions: Mapping[str, str], *, complete: bool = False, **_: Any) -> None:
+    def set_captions(
+        self, captions: Mapping[str, str] | Iterable[tuple[str, str]], *, complete: bool = False, **_: Any
+    ) -> None:
+        captions = dict(captions)
         for row in list(self.by_id.values()):
             if complete or row.relpath in captions:
                 self.by_id[row.id] = replace(row, caption=captions.get(row.relpath, ""))
@@ -115,6 +118,9 @@ class FakeCaptions:
 
     def all(self) -> dict[str, str]:
         return {path: text for path, text in self.texts.items() if text}
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        return iter(self.all().items())
 
     def get(self, relpath: str) -> str:
         return self.texts.get(relpath, "")
