@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
+from sao_tui.services.clip_order import IDS_BY_PATH
 from sao_tui.services.clip_texts import add_words, folded, folded_path, last_indexed
 from sao_tui.services.clips_database import ClipsDatabase
 
@@ -68,8 +69,8 @@ def _move(connection: sqlite3.Connection, moves: list[tuple[int, int]], indexed:
         add_words(connection, entries, indexed)
         lowest = min(old for old, _ in moves)
         connection.execute(
-            "UPDATE facts SET value = CAST(min(CAST(value AS INTEGER), ?) AS TEXT) WHERE name = 'ids-by-path'",
-            [lowest - 1],
+            "UPDATE facts SET value = CAST(min(CAST(value AS INTEGER), ?) AS TEXT) WHERE name = ?",
+            [lowest - 1, IDS_BY_PATH],
         )
 
 

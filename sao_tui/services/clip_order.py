@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sao_tui.services.clips_database import ClipsDatabase, ShouldStop
 
 IDS_BY_PATH = "ids-by-path"
-"""Fact: ids up to this one are in the order of their paths."""
+"""Fact: ids up to this one are in the order of their paths, so that going through them is going by path."""
 
 _MAX_KEPT = 2
 """Orders kept: 6 MB each for half a million clips."""
@@ -142,19 +142,3 @@ class ClipOrders:
     def _versions(self, sort: str) -> tuple[int, ...]:
         topics = ("clips", "captions") if sort == "caption" else ("clips",)
         return self._database.versions(*topics, *(("analysis",) if sort in _ANALYSIS_SORTS else ()))
-
-
-def note_ids_by_path(database: ClipsDatabase) -> None:
-    """Find out up to which id the ids are in the order of the paths, so that searching by id is by path too.
-
-    Raises:
-        SaoError: The index cannot be read or written.
-    """
-    ids = database.ids("SELECT id FROM clips ORDER BY relpath")
-    lowest = upper = max(ids, default=0) + 1
-    for each in reversed(ids):
-        if each > lowest:
-            upper = min(upper, each)
-        else:
-            lowest = each
-    database.note_fact(IDS_BY_PATH, str(upper - 1))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from sao_tui.services.clip_headers import Header, HeaderReader, is_unsupported
+from sao_tui.services.clip_texts import index_words_until
 from sao_tui.services.clip_walk import FoundFile, FoundFolder
 from sao_tui.services.clip_writes import ClipWriter, FolderNote, FoundClips
+from sao_tui.services.clips_database import ClipsDatabase
 from sao_tui.services.header_process import HeaderProcess, Request
 
 if TYPE_CHECKING:
@@ -26,9 +29,10 @@ _MAX_HELD = 50_000
 class ClipQueue:
     """What a scan has found and not written yet."""
 
-    def __init__(self, writer: ClipWriter, root: str) -> None:
-        """Take who writes, and the dataset folder."""
+    def __init__(self, database: ClipsDatabase, writer: ClipWriter, root: str) -> None:
+        """Take where words are written, who writes the rest, and the dataset folder."""
         self._writer = writer
+        self._words = _WordsBehind(database)
         self._headers = HeaderReader(root)
         self._child = HeaderProcess(root)
         self._asked: list[FoundClips | FolderNote] = []
@@ -48,6 +52,7 @@ class ClipQueue:
         """End what reads headers, and drop what was kept for writing."""
         self._headers.close()
         self._child.close()
+        self._words.close()
         self._writer.close()
 
     def add(self, item: FoundClips | FolderNote) -> None:
@@ -83,6 +88,9 @@ class ClipQueue:
         self._release(None)
         while (self._waiting or self._asked) and not stops():
             self._turn()
+        self._words.wait()
+        if not stops():
+            self._writer.finish()
 
     def _release(self, before: bytes | None) -> None:
         """Put held files at the end: those whose paths come before the next folder's, or all for None."""
@@ -141,7 +149,34 @@ class ClipQueue:
             else:
                 done.append((item, ()))
         if done:
-            self._writer.write(done)
+            self._words.wait()
+            last_id = self._writer.write(done)
+            if self._writer.has_captions:
+                self._words.index(last_id)
+
+
+class _WordsBehind:
+    """Brings words into their index while the next files are looked for: SQLite needs no Python for it."""
+
+    def __init__(self, database: ClipsDatabase) -> None:
+        self._database = database
+        self._threads: ThreadPoolExecutor | None = None
+        self._running: Future[None] | None = None
+
+    def index(self, last_id: int) -> None:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(1, thread_name_prefix="clip-words")
+        self._running = self._threads.submit(index_words_until, self._database, last_id, lambda: False)
+
+    def wait(self) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            running.result()
+
+    def close(self) -> None:
+        if self._threads is not None:
+            self._threads.submit(self._database.close)
+            self._threads.shutdown()
 
 
 def _request_of(work: Sequence[FoundClips | FolderNote]) -> Request:

@@ -8,11 +8,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from sao_tui.services.clip_moves import recognise_moves
-from sao_tui.services.clip_order import note_ids_by_path
 from sao_tui.services.clip_queue import ClipQueue
 from sao_tui.services.clip_texts import index_words, printable
 from sao_tui.services.clip_walk import FoundFile, FoundFolder, list_folder, walk
-from sao_tui.services.clip_writes import ClipWriter, FolderNote, FoundClips, KnownCaptions, remove_clips, within
+from sao_tui.services.clip_writes import ClipWriter, FolderNote, FoundClips, remove_clips, within
 from sao_tui.services.clips_database import ClipsDatabase
 from sao_tui.services.clips_schema import make_late_indexes
 
@@ -28,7 +27,7 @@ class Scan:
         root: str,
         progress: Progress,
         should_stop: Callable[[], bool],
-        captions: KnownCaptions | None,
+        writer: ClipWriter,
     ) -> None:
         """Take what it reads, writes and tells."""
         self._database = database
@@ -36,7 +35,7 @@ class Scan:
         self._progress = progress
         self._should_stop = should_stop
         self._num_known, self._highest_id = database.query("SELECT count(*), coalesce(max(id), 0) FROM clips")[0]
-        self._queue = ClipQueue(ClipWriter(database, captions, self._num_known == 0), root)
+        self._queue = ClipQueue(database, writer, root)
         self._gone = array("q")
         self._late_notes: list[FolderNote] = []
         self._num_same = 0
@@ -52,9 +51,9 @@ class Scan:
         return self._queue.num_written
 
     @property
-    def wrote_all(self) -> bool:
-        """Whether every clip that is there now was written by this pass."""
-        return self._num_known == 0 and not self.stopped
+    def is_first(self) -> bool:
+        """Whether nothing was known before."""
+        return bool(self._num_known == 0)
 
     def run(self) -> None:
         """Look at every folder."""
@@ -71,8 +70,6 @@ class Scan:
         if not self.stopped:
             self._forget(each for each in self._known_folders(b"") if each not in visited)
             self._finish()
-            if self.num_examined or self.num_moved:
-                note_ids_by_path(self._database)
 
     def run_folders(self, folders: Collection[bytes]) -> bool:
         """Look at some folders only; return False where that is not enough and all must be looked at."""

@@ -56,15 +56,23 @@ def index_words(database: ClipsDatabase, should_stop: Callable[[], bool]) -> Non
         SaoError: The index cannot be written.
     """
     highest, num_clips = database.query("SELECT coalesce(max(id), 0), count(*) FROM texts")[0]
-    indexed = last_indexed(database)
     if int(database.fact(_ENTRIES) or 0) > _MOST_STALE * num_clips + _BATCH:
         with database.writing("words") as connection:
             connection.execute(f"INSERT INTO {WORDS_TABLE} ({WORDS_TABLE}) VALUES ('delete-all')")  # noqa: S608
             connection.execute("DELETE FROM facts WHERE name = ?", [_ENTRIES])
             connection.execute(_NOTE, [_INDEXED, 0])
-        indexed = 0
-    while indexed < highest and not should_stop():
-        upper = min(indexed + _BATCH, highest)
+    index_words_until(database, highest, should_stop)
+
+
+def index_words_until(database: ClipsDatabase, last: int, should_stop: Callable[[], bool]) -> None:
+    """Bring the words of clips up to an id into the index.
+
+    Raises:
+        SaoError: The index cannot be written.
+    """
+    indexed = last_indexed(database)
+    while indexed < last and not should_stop():
+        upper = min(indexed + _BATCH, last)
         with database.writing("words") as connection:
             added = connection.execute(_INDEX_SOME, [indexed, upper]).rowcount
             _count(connection, added)

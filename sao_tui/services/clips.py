@@ -19,11 +19,13 @@ from sao_tui.services.clip_rows import ClipCounts, ClipRow, FolderCount, ScanRep
 from sao_tui.services.clip_scan import Scan
 from sao_tui.services.clip_search import ClipSearch
 from sao_tui.services.clip_texts import printable
-from sao_tui.services.clip_writes import KnownCaptions
+from sao_tui.services.clip_writes import ClipWriter, KnownCaptions
 from sao_tui.services.clips_database import ClipsDatabase, ShouldStop
 from sao_tui.services.workspace import Workspace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sao_tui.services.captions import CaptionStore
 
 __all__ = ["ClipCounts", "ClipIndex", "ClipRow", "FolderCount", "ScanReport", "refresh"]
@@ -62,7 +64,8 @@ class ClipIndex:
             captions: Where new clips find theirs; without it they have none until set_captions.
 
         Raises:
-            SaoError: The dataset folder is missing, or the index cannot be written.
+            SaoError: The dataset folder is missing, the index cannot be written, or, after all clips are in it, the
+                captions cannot be read.
         """
         return self._scan(None, progress, should_stop, captions)
 
@@ -248,22 +251,15 @@ class ClipIndex:
             )
         with self._scanning:
             started = self._clock()
-            signature = ""
-            if captions is not None:
-                signature = self.captions_signature()
-                captions.load()
-            arguments = (
-                os.fspath(folder),
-                progress or _ignore,
-                should_stop or _never,
-                captions,
-            )
-            scan = Scan(self.database, *arguments)
+            scan, writer = self._make_scan(folder, progress, should_stop, captions)
             if folders is None or not scan.run_folders(folders):
-                scan = Scan(self.database, *arguments)
+                scan, writer = self._make_scan(folder, progress, should_stop, captions)
                 scan.run()
-            if scan.num_examined and (captions is None or scan.wrote_all):
-                self.database.note_fact(_MIRRORED, signature)
+            if scan.num_examined and (captions is None or scan.is_first):
+                # What was looked up while rows were written need not be mirrored once more.
+                self.database.note_fact(_MIRRORED, "" if scan.stopped or writer.problem else writer.signature)
+            if writer.problem is not None:
+                raise writer.problem
             counts = self.counts()
             return ScanReport(
                 counts.num_clips,
@@ -275,6 +271,17 @@ class ClipIndex:
                 scan.stopped,
                 scan.num_moved,
             )
+
+    def _make_scan(
+        self,
+        folder: Path,
+        progress: Progress | None,
+        should_stop: ShouldStop | None,
+        captions: KnownCaptions | None,
+    ) -> tuple[Scan, ClipWriter]:
+        is_first = not self.database.query("SELECT 1 FROM clips LIMIT 1")
+        writer = ClipWriter(self.database, captions, self.captions_signature, is_first)
+        return Scan(self.database, os.fspath(folder), progress or _ignore, should_stop or _never, writer), writer
 
     def _of_ids(self, columns: str, ids: Sequence[int]) -> Iterator[Sequence[Any]]:
         for start in range(0, len(ids), _MAX_PARAMETERS):
@@ -298,18 +305,10 @@ def refresh(
     Raises:
         SaoError: See ClipIndex.scan and CaptionStore.load; captions that cannot be read do not keep clips out.
     """
-    problem: SaoError | None = None
-    try:
-        captions.load()
-    except SaoError as error:
-        problem = error
-    known = captions if problem is None else None
     if folders is None:
-        report = index.scan(progress, should_stop, known)
+        report = index.scan(progress, should_stop, captions)
     else:
-        report = index.scan_folders(folders, progress, should_stop, known)
-    if problem is not None:
-        raise problem
+        report = index.scan_folders(folders, progress, should_stop, captions)
     for _ in range(_MOST_MIRRORED):
         signature = index.captions_signature()
         captions.load()
