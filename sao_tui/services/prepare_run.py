@@ -132,7 +132,7 @@ class PrepareRun:
         from sao_tui.services.clip_walk import walk
 
         mine = set(self._clips)
-        found = (os.fsdecode(file.relpath) for folder in walk(str(self._source)) for file in folder.files)
+        found = (os.fsdecode(folder.prefix + file[0]) for folder in walk(str(self._source)) for file in folder.files)
         return tuple(relpath for relpath in found if relpath not in mine)
 
     def _original_of(self, clip: str) -> Path:

@@ -96,12 +96,12 @@ def test_a_clip_of_the_same_name_takes_the_place_of_its_original(workspace: Work
 
 
 def test_clips_that_are_not_selected_keep_their_names(workspace: Workspace) -> None:
-    write_clip(workspace.dataset_folder / "a.flac", tone(1.0))
-    other = write_clip(workspace.dataset_folder / "a.wav", tone(0.5))
+    write_clip(workspace.dataset_folder / "x" / "a.flac", tone(1.0))
+    other = write_clip(workspace.dataset_folder / "x" / "a.wav", tone(0.5))
     before = other.read_bytes()
-    do(workspace, settings(workspace), "a.flac")
+    do(workspace, settings(workspace), "x/a.flac")
     assert other.read_bytes() == before
-    assert files_below(workspace.dataset_folder) == ["a-flac.wav", "a.wav", "metadata.jsonl"]
+    assert files_below(workspace.dataset_folder) == ["metadata.jsonl", "x/a-flac.wav", "x/a.wav"]
 
 
 def test_a_file_that_comes_up_under_the_name_of_an_output_is_not_replaced(
