@@ -12,6 +12,7 @@ from sao_tui.cli.parser import command
 if TYPE_CHECKING:
     from sao_tui.services.bundle import Services
     from sao_tui.services.transfer import ImportPlan, Policy
+    from sao_tui.services.transfer_write import Placing
 
 FORMATS = ("jsonl", "txt", "json", "csv", "audiofolder")
 MAX_SHOWN = 20
@@ -99,7 +100,7 @@ def export_captions(arguments: argparse.Namespace) -> Answer:
 
     services = _fresh_services(arguments)
     clips = services.clips.relpaths(services.clips.ids(" ".join(arguments.filter)))
-    placing = "copy" if arguments.copy else "link" if arguments.link else ""
+    placing: Placing = "copy" if arguments.copy else "link" if arguments.link else ""
     plan = plan_export(services, clips, arguments.target, arguments.format, placing)
     bar = ProgressBar(quiet=arguments.json)
     num_files = write_export(

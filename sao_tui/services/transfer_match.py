@@ -42,9 +42,9 @@ class ClipMatcher:
                 return found, ""
             several = several or (path if found == _SEVERAL else "")
         name = os.path.basename(row.name.replace("\\", "/"))
-        tables = ((self._name_stems, name),)
+        tables = [(self._name_stems, name if row.is_stem else os.path.splitext(name)[0])]
         if not row.is_stem:
-            tables = ((self._names, name), (self._name_stems, os.path.splitext(name)[0]))
+            tables.insert(0, (self._names, name))
         for table, key in tables:
             found = table.get(key)
             if found:
