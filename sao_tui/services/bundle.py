@@ -99,6 +99,20 @@ class Services:
 
         save_settings(self.workspace, **changes)
 
+    def use_dataset(self, folder: Path) -> None:
+        """Make another folder the workspace's dataset; what is known of the captions of the old one is let go.
+
+        Raises:
+            SaoError: The folder is missing, or the workspace's settings cannot be written.
+        """
+        from sao_tui.services.prepare_finish import use_dataset
+
+        use_dataset(self.workspace, folder)
+        self.__dict__.pop("vocabulary", None)
+        captions = self.__dict__.pop("captions", None)
+        if captions is not None:
+            captions.close()
+
     def read_gpus(self) -> GpuReading:
         """Return the GPUs now."""
         from sao_tui.services.gpu import read_gpus
