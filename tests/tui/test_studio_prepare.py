@@ -11,9 +11,11 @@ import soundfile
 
 from sao_tui.services.bundle import Services, build_services
 from sao_tui.services.clips import refresh
+from sao_tui.services.prepare_jobs import default_settings, start_prepare
 from sao_tui.tui.studio.prepare import PrepareDialog
 from sao_tui.tui.widgets.option_form import OptionForm
 from tests.fakes.clips import files_below, read_lines, tone, write_clip, write_lines
+from tests.fakes.jobs import fake_jobs
 from tests.tui.helpers import LARGE, SMALL, app_over, real_workspace, screen_text, settled, wait_for
 
 pytestmark = pytest.mark.tui
@@ -163,13 +165,14 @@ async def test_an_output_folder_with_other_files_is_refused_in_the_dialog(servic
 
 
 async def test_a_job_that_runs_is_shown_when_the_dialog_opens_again(services: Services) -> None:
-    from sao_tui.services.prepare_jobs import default_settings, start_prepare
-
+    services.__dict__["jobs"] = fake_jobs(services.workspace, "--kind", "encode", "--step-seconds", "5")
     settings = default_settings(services.workspace)
     job = start_prepare(services, [f"{number}.wav" for number in range(NUM_CLIPS)], settings)
     async with app_over(services).run_test(size=SMALL) as pilot:
         dialog = await opened(pilot)
-        if dialog._job is None:
-            pytest.skip("the job was done before the dialog opened")
-        assert dialog._job.name == job.name
+        assert dialog._job is not None and dialog._job.name == job.name
         assert job.name in screen_text(pilot.app)
+        await pilot.press("escape")
+        await settled(pilot)
+        assert f"{job.name} goes on" in screen_text(pilot.app)
+    assert not services.jobs.get(job.name).is_final

@@ -108,5 +108,9 @@ class StudioDialog(ModalScreen[StudioResult | None]):
 
 def key_line(keys: Iterable[tuple[str, str]]) -> Static:
     """Return the line that says what the keys do."""
-    parts = [Content.assemble((key, "bold $accent"), " ", label) for key, label in keys]
-    return Static(Content("   ").join(parts), classes="studio--keys")
+    return Static(keys_text(keys), classes="studio--keys")
+
+
+def keys_text(keys: Iterable[tuple[str, str]]) -> Content:
+    """Return what such a line holds."""
+    return Content("   ").join(Content.assemble((key, "bold $accent"), " ", label) for key, label in keys)

@@ -17,9 +17,9 @@ from textual.worker import Worker
 
 from sao_tui.tui.base import toast
 from sao_tui.tui.dialogs import PromptDialog, confirm
-from sao_tui.tui.studio.base import StudioResult, key_line
+from sao_tui.tui.studio.base import StudioResult, key_line, keys_text
 from sao_tui.tui.studio.prepare_options import prepare_options
-from sao_tui.tui.studio.prepare_text import example_lines, job_text, plan_text, report_text
+from sao_tui.tui.studio.prepare_text import ENDED_EARLY, example_lines, job_keys, job_text, plan_text, report_text
 from sao_tui.tui.studio.prepare_workers import (
     DatasetUsed,
     JobRead,
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 SETTLE_SECONDS = 0.3
 """How long keys must rest before the dry run begins."""
 POLL_SECONDS = 0.5
-ENDED_EARLY = ("stopped", "failed", "crashed")
 
 
 class PrepareDialog(PrepareWorkers):
@@ -55,7 +54,8 @@ class PrepareDialog(PrepareWorkers):
         #help { height: 1; color: $text-muted; }
         #totals { height: 3; border-top: solid $panel; }
         #examples, #report { height: 1fr; }
-        #job { height: 6; }
+        #job { height: 5; }
+        #keys { height: 1; dock: bottom; }
         #running { display: none; height: 1fr; }
         #running:focus { border: none; }
         &.-running { #options { display: none; } #running { display: block; } }
@@ -86,7 +86,7 @@ class PrepareDialog(PrepareWorkers):
         with Vertical(id="running"):
             yield Static(id="job")
             yield Static(id="report")
-            yield key_line([("x", "stop"), ("R", "resume"), ("u", "use as dataset"), ("esc", "close, it goes on")])
+            yield Static(id="keys")
 
     def on_mount(self) -> None:
         """Look for a job that runs, and begin the dry run."""
@@ -178,9 +178,14 @@ class PrepareDialog(PrepareWorkers):
         self.add_class("-running")
         self.set_focus(None)
         self.query_one("#job", Static).update(job_text(message.job))
-        report = self.query_one("#report", Static)
-        report.update("" if message.report is None else report_text(message.report, report.size.height))
+        self.query_one("#keys", Static).update(keys_text(job_keys(message.job)))
         self.refresh_bindings()
+        # Its height is known once the options are gone.
+        self.call_after_refresh(self._show_report)
+
+    def _show_report(self) -> None:
+        report = self.query_one("#report", Static)
+        report.update("" if self._report is None else report_text(self._report, report.size.height))
 
     @on(DatasetUsed)
     def _show_use(self, message: DatasetUsed) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sao_tui.services.prepare_plan import PreparePlan
 
 BAR_CELLS = 30
+ENDED_EARLY = ("stopped", "failed", "crashed")
+"""States from which a job can go on."""
 
 
 def plan_text(plan: PreparePlan) -> Content:
@@ -72,6 +74,15 @@ def job_text(job: JobView) -> Content:
     if job.hint:
         lines.append((f"\n{one_line(job.hint)}", "$text-muted"))
     return Content.assemble(*lines)
+
+
+def job_keys(job: JobView) -> list[tuple[str, str]]:
+    """Return what can be done with a job, by key."""
+    if not job.is_final:
+        return [("x", "stop"), ("esc", "close, it goes on")]
+    if job.state in ENDED_EARLY:
+        return [("R", "go on"), ("esc", "close")]
+    return [("u", "use as the dataset"), ("esc", "close")]
 
 
 def report_text(report: PrepareReport, num_lines: int) -> Content:
