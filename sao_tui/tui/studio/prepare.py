@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.timer import Timer
 from textual.widget import Widget
@@ -53,11 +53,11 @@ class PrepareDialog(PrepareWorkers):
         OptionForm { height: 10; background: $surface; }
         #help { height: 1; color: $text-muted; }
         #totals { height: 3; border-top: solid $panel; }
-        #examples, #report { height: 1fr; }
+        #examples, #findings { height: 1fr; }
+        #report { height: auto; }
         #job { height: 5; }
         #keys { height: 1; dock: bottom; }
         #running { display: none; height: 1fr; }
-        #running:focus { border: none; }
         &.-running { #options { display: none; } #running { display: block; } }
     }
     """
@@ -85,7 +85,8 @@ class PrepareDialog(PrepareWorkers):
             yield key_line([("← →", "change"), ("enter", "type"), ("s", "start"), ("esc", "cancel")])
         with Vertical(id="running"):
             yield Static(id="job")
-            yield Static(id="report")
+            with VerticalScroll(id="findings"):
+                yield Static(id="report")
             yield Static(id="keys")
 
     def on_mount(self) -> None:
@@ -176,16 +177,12 @@ class PrepareDialog(PrepareWorkers):
         self._job = message.job
         self._report = message.report
         self.add_class("-running")
-        self.set_focus(None)
+        self.query_one("#findings").focus()
         self.query_one("#job", Static).update(job_text(message.job))
         self.query_one("#keys", Static).update(keys_text(job_keys(message.job)))
         self.refresh_bindings()
-        # Its height is known once the options are gone.
-        self.call_after_refresh(self._show_report)
-
-    def _show_report(self) -> None:
-        report = self.query_one("#report", Static)
-        report.update("" if self._report is None else report_text(self._report, report.size.height))
+        report = message.report
+        self.query_one("#report", Static).update("" if report is None else report_text(report))
 
     @on(DatasetUsed)
     def _show_use(self, message: DatasetUsed) -> None:

@@ -85,11 +85,7 @@ def job_keys(job: JobView) -> list[tuple[str, str]]:
     return [("u", "use as the dataset"), ("esc", "close")]
 
 
-def report_text(report: PrepareReport, num_lines: int) -> Content:
-    """Return what a job has made, and the first things to know about single clips."""
+def report_text(report: PrepareReport) -> Content:
+    """Return what a job has made, and what is to be known about single clips."""
     head = f"{format_duration(report.seconds)} of sound, {format_bytes(report.num_bytes)}: {one_line(report.output)}"
-    findings = [one_line(finding.message) for finding in report.findings]
-    shown = findings[: max(0, num_lines - 2)]
-    if len(findings) > len(shown):
-        shown.append(f"… {len(findings) - len(shown)} more: sao-tui dataset prepare --report")
-    return Content("\n".join([head, *shown]))
+    return Content("\n".join([head, *(one_line(finding.message) for finding in report.findings)]))
