@@ -101,15 +101,19 @@ class ClipWriter:
             before = connection.total_changes
             num_new = 0
             unusual: list[tuple[str, int]] = []
+            ordered: list[tuple[FoundClips, int]] = []
             for found, headers in work:
                 if isinstance(found, FoundClips):
-                    self._follow_order(connection, found, first_id + num_new)
+                    ordered.append((found, first_id + num_new))
                     rows = _new_rows(found, headers, first_id + num_new, unusual)
                     connection.executemany(insert, rows)
                     num_new += len(rows)
             if connection.total_changes - before != num_new:
                 # Another process has scanned the same files: its rows have other ids than those meant here.
                 unusual = _unusual_since(connection, first_id)
+                self._last_path = None
+            for found, start in ordered:
+                self._follow_order(connection, found, start)
             connection.execute(_INSERT_TEXTS, [first_id])
             connection.executemany("UPDATE texts SET path = ? WHERE id = ?", unusual)
             connection.executemany(_UPDATE, _changed_rows(work))
