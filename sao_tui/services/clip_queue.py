@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from sao_tui.services.clip_headers import Header, HeaderReader, is_unsupported
@@ -35,11 +36,12 @@ class ClipQueue:
         self._words = _WordsBehind(database)
         self._headers = HeaderReader(root)
         self._child = HeaderProcess(root)
+        self._walker = HeaderProcess(root)
         self._asked: list[FoundClips | FolderNote] = []
         self._waiting: list[FoundClips | FolderNote] = []
         self._num_waiting = 0
         self._batch = min(_FIRST_BATCH, _BATCH)
-        self._held: list[tuple[bytes, bytes, FoundFile]] = []
+        self._held: list[tuple[bytes, bytes, FoundFile, Header | None]] = []
         self._held_notes: list[FolderNote] = []
         self._failing: set[bytes] = set()
         self.num_written = 0
@@ -52,6 +54,7 @@ class ClipQueue:
         """End what reads headers, and drop what was kept for writing."""
         self._headers.close()
         self._child.close()
+        self._walker.close()
         self._words.close()
         self._writer.close()
 
@@ -62,19 +65,24 @@ class ClipQueue:
             return
         for start in range(0, len(item.files), _BATCH):
             end = start + _BATCH
-            self._waiting.append(FoundClips(item.folder, item.files[start:end], item.ids[start:end]))
+            headers = None if item.headers is None else item.headers[start:end]
+            self._waiting.append(FoundClips(item.folder, item.files[start:end], item.ids[start:end], headers))
         self._num_waiting += len(item.files)
 
-    def add_new_folder(self, found: FoundFolder, note: FolderNote) -> None:
+    def walk(self) -> Iterator[tuple[FoundFolder, list[Header]]]:
+        """Have a child list all folders and read all headers; see HeaderProcess.walk."""
+        return self._walker.walk()
+
+    def add_new_folder(self, found: FoundFolder, headers: Sequence[Header] | None, note: FolderNote) -> None:
         """Put a folder of a first scan in such a place that clips come in the order of their paths."""
         self._release(found.prefix)
         self.add(FolderNote(note.relpath, b"", note.num_clips))
         if found.folders and len(self._held) + len(found.files) <= _MAX_HELD:
-            for file in found.files:
-                heapq.heappush(self._held, (found.prefix + file[0], found.relpath, file))
+            for file, header in zip(found.files, headers or repeat(None), strict=False):
+                heapq.heappush(self._held, (found.prefix + file[0], found.relpath, file, header))
             self._held_notes.append(note)
         else:
-            self.add(FoundClips(found.relpath, found.files, [0] * len(found.files)))
+            self.add(FoundClips(found.relpath, found.files, [0] * len(found.files), headers))
             self.add(note)
 
     def flush(self, tell: Callable[[], None], stops: Callable[[], bool]) -> None:
@@ -94,18 +102,23 @@ class ClipQueue:
 
     def _release(self, before: bytes | None) -> None:
         """Put held files at the end: those whose paths come before the next folder's, or all for None."""
-        files: list[FoundFile] = []
+        some: list[tuple[FoundFile, Header | None]] = []
         folder = b""
         while self._held and (before is None or self._held[0][0] < before):
-            _, owner, file = heapq.heappop(self._held)
+            _, owner, file, header = heapq.heappop(self._held)
             if owner != folder:
-                self.add(FoundClips(folder, files, [0] * len(files)))
-                files, folder = [], owner
-            files.append(file)
-        self.add(FoundClips(folder, files, [0] * len(files)))
+                self._add_released(folder, some)
+                some, folder = [], owner
+            some.append((file, header))
+        self._add_released(folder, some)
         if not self._held:
             self._waiting.extend(self._held_notes)
             self._held_notes.clear()
+
+    def _add_released(self, folder: bytes, some: list[tuple[FoundFile, Header | None]]) -> None:
+        headers = [header for _, header in some if header is not None]
+        files = [file for file, _ in some]
+        self.add(FoundClips(folder, files, [0] * len(files), headers if len(headers) == len(files) else None))
 
     def _turn(self) -> None:
         """Have the child read one batch while the one before is written; a single small batch needs no child."""
@@ -138,7 +151,7 @@ class ClipQueue:
         done: list[tuple[FoundClips | FolderNote, Sequence[Header]]] = []
         for item in work:
             if isinstance(item, FoundClips):
-                headers = next(answers)
+                headers = next(answers) if item.headers is None else item.headers
                 if any(header[4] and not is_unsupported(header[4]) for header in headers):
                     self._failing.add(item.folder)
                 done.append((item, headers))
@@ -180,4 +193,4 @@ class _WordsBehind:
 
 
 def _request_of(work: Sequence[FoundClips | FolderNote]) -> Request:
-    return [(item.prefix, item.files) for item in work if isinstance(item, FoundClips)]
+    return [(item.prefix, item.files) for item in work if isinstance(item, FoundClips) and item.headers is None]

@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
+from sao_tui.services.clip_headers import Header
 from sao_tui.services.clip_moves import recognise_moves
 from sao_tui.services.clip_queue import ClipQueue
 from sao_tui.services.clip_texts import index_words, printable
@@ -14,6 +15,9 @@ from sao_tui.services.clip_walk import FoundFile, FoundFolder, list_folder, walk
 from sao_tui.services.clip_writes import ClipWriter, FolderNote, FoundClips, remove_clips, within
 from sao_tui.services.clips_database import ClipsDatabase
 from sao_tui.services.clips_schema import make_late_indexes
+
+_FOR_A_CHILD = 2_000
+"""Files of a first scan that are worth the start of a process."""
 
 Progress = Callable[[int, int], None]
 
@@ -61,9 +65,9 @@ class Scan:
         if self._num_known:
             self._make_indexes()
         with self._queue:
-            for found in walk(self._root):
+            for found, headers in self._found():
                 visited.add(found.relpath)
-                self._look_at(found)
+                self._look_at(found, headers)
                 if self._stops():
                     return
             self._queue.finish(self._stops)
@@ -90,6 +94,27 @@ class Scan:
             f"{printable(os.fsdecode(relpath)) or self._root}: {reason}" for relpath, reason in self.skipped.items()
         )
 
+    def _found(self) -> Iterator[tuple[FoundFolder, list[Header] | None]]:
+        """Give every folder; a large first scan has a child process read them, with the headers."""
+        given: set[bytes] = set()
+        num_files = 0
+        if self._num_known == 0:
+            for found in walk(self._root):
+                given.add(found.relpath)
+                num_files += len(found.files)
+                yield found, None
+                if num_files >= _FOR_A_CHILD:
+                    break
+            else:
+                return
+            try:
+                yield from ((found, headers) for found, headers in self._queue.walk() if found.relpath not in given)
+                return
+            except EOFError:
+                # A file crashed the child. Folders that come a second time are the same as before.
+                pass
+        yield from ((found, None) for found in walk(self._root) if found.relpath not in given)
+
     def _look_again(self, relpath: bytes) -> bool:
         """Compare a folder and those in it that are new, and drop those that are gone; False for a new link."""
         if not self._is_folder(relpath):
@@ -109,7 +134,7 @@ class Scan:
                     self._look_at(inner)
         return True
 
-    def _look_at(self, found: FoundFolder) -> None:
+    def _look_at(self, found: FoundFolder, headers: Sequence[Header] | None = None) -> None:
         """Queue what is new or changed in one folder, and note the rows of files that are gone."""
         if found.error:
             # What it holds may be readable again in a minute: its rows stay.
@@ -120,7 +145,7 @@ class Scan:
         if known and known[0][0] == note.digest:
             self._num_same += len(found.files)
         elif self._num_known == 0:
-            self._queue.add_new_folder(found, note)
+            self._queue.add_new_folder(found, headers, note)
         else:
             self._compare(found, note)
         self._queue.flush(self._tell, self._stops)

@@ -48,6 +48,8 @@ class FoundClips:
     files: Sequence[FoundFile]
     ids: Sequence[int]
     """Rows that they have; 0 for new files."""
+    headers: Sequence[Header] | None = None
+    """None where they are still to be read."""
 
     @property
     def prefix(self) -> bytes:

@@ -195,15 +195,12 @@ class ClipIndex:
         Args:
             captions: Text by relpath, or pairs of both; clips that are not in the index are passed over.
             complete: These are all there are: every other clip loses its caption here.
-            signature: What captions_signature said before they were read; nothing is done when they were
-                mirrored with the same.
+            signature: What captions_signature said before they were read, for mirrored_signature.
             should_stop: Asked now and then; once it says so the rest is left.
 
         Raises:
             SaoError: The index cannot be written.
         """
-        if complete and signature and self.database.fact(_MIRRORED) == signature:
-            return 0
         mirror = CaptionMirror(self.database, should_stop or _never)
         pairs = captions.items() if isinstance(captions, Mapping) else captions
         if mirror.run(pairs, complete) and complete:
@@ -217,6 +214,14 @@ class ClipIndex:
         except OSError:
             return "none"
         return f"{status.st_mtime_ns} {status.st_size} {status.st_ino}"
+
+    def mirrored_signature(self) -> str:
+        """Return what captions_signature was when all captions were last mirrored, empty where that is unknown.
+
+        Raises:
+            SaoError: The index cannot be read.
+        """
+        return self.database.fact(_MIRRORED)
 
     def counts(self) -> ClipCounts:
         """Return the totals.
@@ -310,12 +315,12 @@ def refresh(
     else:
         report = index.scan_folders(folders, progress, should_stop, captions)
     for _ in range(_MOST_MIRRORED):
+        # Written meanwhile, older captions may have gone over newer ones: then once more.
         signature = index.captions_signature()
+        if signature == index.mirrored_signature():
+            break
         captions.load()
         index.set_captions(captions.items(), complete=True, signature=signature, should_stop=should_stop)
-        # Written meanwhile: older captions may have gone over newer ones.
-        if index.captions_signature() == signature:
-            break
     return report
 
 

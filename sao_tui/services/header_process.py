@@ -1,4 +1,4 @@
-"""A child process that reads headers while the parent writes rows.
+"""A child process that lists folders and reads headers while the parent writes rows.
 
 It also keeps a damaged file that crashes a decoder, and what decoders print, away from the dashboard. Requests and
 answers are msgpack with their length before them; the child ends with its input.
@@ -6,19 +6,23 @@ answers are msgpack with their length before them; the child ends with its input
 
 from __future__ import annotations
 
+import fcntl
 import os
 import struct
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 from sao_tui.services.clip_headers import Header, HeaderReader, suffix_of
-from sao_tui.services.clip_walk import FoundFile
+from sao_tui.services.clip_walk import FoundFile, FoundFolder, walk
 
 Request = list[tuple[bytes, Sequence[FoundFile]]]
 """For each folder what comes before its names in their relpaths, and its files."""
 
+_WALK = "walk"
+_PIPE_BYTES = 1 << 20
+"""What the child may be ahead: the most that any user may set."""
 _LENGTH = struct.Struct("<Q")
 _MAX_CRASHES = 40
 """After so many it is not the files' fault."""
@@ -43,12 +47,7 @@ class HeaderProcess:
     def ask(self, request: Request) -> None:
         """Send a request; its answer must be fetched before the next."""
         try:
-            if self._process is None:
-                self._process = subprocess.Popen(
-                    self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=os.sep
-                )
-            assert self._process.stdin is not None  # noqa: S101
-            _send(self._process.stdin, [(prefix, [file[:2] for file in files]) for prefix, files in request])
+            self._send([(prefix, [file[:2] for file in files]) for prefix, files in request])
         except OSError:
             # It has ended, or could not be started: that is dealt with when the answer is fetched.
             pass
@@ -66,6 +65,31 @@ class HeaderProcess:
             return [self._reader.read(prefix, files) for prefix, files in request]
         return self._without_the_file_that_crashes(request)
 
+    def walk(self) -> Iterator[tuple[FoundFolder, list[Header]]]:
+        """Give every folder as clip_walk.walk does, with the headers of its files.
+
+        Raises:
+            EOFError: The child has ended: a file crashed it. What it gave before was right.
+        """
+        import msgspec
+
+        try:
+            self._send(_WALK)
+        except OSError as error:
+            raise EOFError from error
+        kind = tuple[bytes, list[FoundFile], str, tuple[bytes, ...], tuple[bytes, ...], list[Header]]
+        decoder = msgspec.msgpack.Decoder(kind)
+        while self._process is not None and self._process.stdout is not None:
+            message = _receive(self._process.stdout)
+            if message is None:
+                break
+            if not message:
+                return
+            *found, headers = decoder.decode(message)
+            yield FoundFolder(*found), headers
+        self.close()
+        raise EOFError
+
     def close(self) -> None:
         """End the child."""
         self._reader.close()
@@ -79,6 +103,18 @@ class HeaderProcess:
                 pass
             process.stdout.close()
             process.wait()
+
+    def _send(self, message: Any) -> None:
+        import msgspec
+
+        if self._process is None:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=os.sep
+            )
+            assert self._process.stdout is not None  # noqa: S101
+            _widen(self._process.stdout)
+        assert self._process.stdin is not None  # noqa: S101
+        _send(self._process.stdin, msgspec.msgpack.encode(message))
 
     def _without_the_file_that_crashes(self, request: Request) -> list[list[Header]]:
         """Ask for halves of a request that ended the child, down to the one file that does it."""
@@ -97,10 +133,15 @@ class HeaderProcess:
         return self.answer(request)
 
 
-def _send(pipe: IO[bytes], message: Any) -> None:
-    import msgspec
+def _widen(pipe: IO[bytes]) -> None:
+    try:
+        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    except OSError:
+        # The user's share of such pipes is used up: a narrow one is slower.
+        pass
 
-    data = msgspec.msgpack.encode(message)
+
+def _send(pipe: IO[bytes], data: bytes) -> None:
     pipe.write(_LENGTH.pack(len(data)) + data)
     pipe.flush()
 
@@ -115,18 +156,30 @@ def _receive(pipe: IO[bytes]) -> bytes | None:
     return data if len(data) == length else None
 
 
-def main() -> None:
-    """Answer requests until the input ends."""
+def _answer(data: bytes, reader: HeaderReader, root: str, answers: IO[bytes]) -> None:
     import msgspec
 
-    reader = HeaderReader(sys.argv[1])
+    request = msgspec.msgpack.decode(data, type=str | list[tuple[bytes, list[tuple[bytes, int]]]])
+    if not isinstance(request, str):
+        _send(answers, msgspec.msgpack.encode([reader.read(prefix, files) for prefix, files in request]))
+        return
+    for found in walk(root):
+        headers = reader.read(found.prefix, found.files)
+        message = (found.relpath, found.files, found.error, found.folders, found.links, headers)
+        _send(answers, msgspec.msgpack.encode(message))
+    _send(answers, b"")
+
+
+def main() -> None:
+    """Answer requests until the input ends."""
+    root = sys.argv[1]
+    reader = HeaderReader(root)
     # What libraries print must not come between answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     with answers:
         while (data := _receive(sys.stdin.buffer)) is not None:
-            request = msgspec.msgpack.decode(data, type=list[tuple[bytes, list[tuple[bytes, int]]]])
-            _send(answers, [reader.read(prefix, files) for prefix, files in request])
+            _answer(data, reader, root, answers)
 
 
 if __name__ == "__main__":

@@ -73,6 +73,9 @@ class FakeClips:
         return next((row for row in self.by_id.values() if row.relpath == relpath), None)
 
     def captions_signature(self) -> str:
+        return "written"
+
+    def mirrored_signature(self) -> str:
         return ""
 
     def set_captions(
