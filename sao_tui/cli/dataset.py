@@ -32,10 +32,15 @@ def scan(arguments: argparse.Namespace) -> Answer:
 
 def list_clips(arguments: argparse.Namespace) -> Answer:
     """List the clips that a filter leaves."""
+    from sao_tui.services.clip_filter import parse_filter
+
     services = _services(arguments)
+    clips = services.clips
+    filter_text = " ".join(arguments.filter)
+    parse_filter(filter_text)  # A mistake is told before the folder is read.
     _scan(services, ProgressBar(quiet=True))
-    ids = services.clips.ids(" ".join(arguments.filter))
-    rows = services.clips.rows(ids[: arguments.limit] if arguments.limit else ids)
+    ids = clips.ids(filter_text, arguments.sort, arguments.descending)
+    rows = clips.rows(ids[: arguments.limit] if arguments.limit else ids)
     header = ("clip", "seconds", "rate", "ch", "caption")
     cells = [
         (row.relpath, f"{row.seconds:.2f}", str(row.sample_rate_hz), str(row.num_channels), row.error or row.caption)
@@ -83,20 +88,16 @@ def _services(arguments: argparse.Namespace) -> Services:
 
 
 def _scan(services: Services, bar: ProgressBar) -> Any:
-    from sao_tui.services.captioning import mirror_all
+    from sao_tui.services.clips import refresh
 
-    found = services.clips.scan(lambda done, total: bar("scanning", done, total))
-    mirror_all(services.clips, services.captions)
+    found = refresh(services.clips, services.captions, lambda done, total: bar("scanning", done, total))
     bar.close()
     return found
 
 
 def _find(services: Services, clip: str) -> ClipRow:
     """Return the clip named relative to the dataset folder or as a path."""
-    from sao_tui.services.captioning import mirror_all
-
-    services.clips.scan()
-    mirror_all(services.clips, services.captions)
+    _scan(services, ProgressBar(quiet=True))
     folder = services.workspace.dataset_folder
     candidates = [clip]
     for path in (Path(clip).expanduser(), services.workspace.root / clip):

@@ -97,7 +97,9 @@ def _add_workspace_commands(commands: Any) -> None:
 def _add_dataset_commands(commands: Any) -> None:
     command(commands, "scan", "dataset:scan", "bring the index of clips up to date")
     listing = command(commands, "list", "dataset:list_clips", "list clips")
-    listing.add_argument("filter", nargs="*", help="words, uncaptioned:yes, dur<2, folder:NAME, unreadable:yes")
+    listing.add_argument("filter", nargs="*", help="words and terms such as uncaptioned:yes, dur<2; -- before -word")
+    listing.add_argument("--sort", default="relpath", metavar="COLUMN", help="relpath, seconds, caption, bpm, …")
+    listing.add_argument("--descending", action="store_true", help="the largest first")
     listing.add_argument("--limit", type=positive, default=None, help="show at most this many")
     shown = command(commands, "show", "dataset:show_clip", "show one clip")
     shown.add_argument("clip")

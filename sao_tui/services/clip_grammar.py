@@ -16,6 +16,7 @@ FILTER_HELP = (
     'and parentheses join them. Quote "a phrase", or a word with a colon.'
 )
 
+_LITERAL = "Quote a parenthesis that is to be looked for."
 _MAX_DEPTH = 40
 """Parentheses inside each other; SQLite has a limit of its own."""
 _KEYED = re.compile(r"([A-Za-z_]+)(:|<=|>=|<|>|=)(.*)", re.DOTALL)
@@ -103,7 +104,9 @@ def _end_of_word(text: str, start: int, in_group: bool) -> int:
         if letter == '"':
             closing = text.find('"', position + 1)
             if closing < 0:
-                raise FilterError("A quote is not closed.", f'End it with ". {FILTER_HELP}', position, len(text))
+                raise FilterError(
+                    "A quote is not closed.", 'Put a " where it ends, or take it away.', position, len(text)
+                )
             position = closing
         elif letter.isspace():
             break
@@ -143,7 +146,7 @@ class _Parser:
         condition = self._any_of()
         rest = self._peek()
         if rest is not None:
-            raise FilterError("A parenthesis is closed that was not opened.", FILTER_HELP, *_at(rest))
+            raise FilterError("A parenthesis is closed that was not opened.", _LITERAL, *_at(rest))
         return condition
 
     def _any_of(self) -> Node:
@@ -189,7 +192,7 @@ class _Parser:
         closing = self._peek()
         if closing is None:
             raise FilterError(
-                "A parenthesis is not closed.", f"Add a ) at the end. {FILTER_HELP}", opening.start, len(self._text)
+                "A parenthesis is not closed.", "Add a ) where it ends. " + _LITERAL, opening.start, len(self._text)
             )
         self._index += 1
         return condition
@@ -203,11 +206,11 @@ class _Parser:
         before = self._pieces[self._index - 1] if self._index else None
         place = piece or before
         assert place is not None  # noqa: S101
-        hint = f'Quote "and", "or" and "not" where they are words to look for. {FILTER_HELP}'
+        hint = 'Quote "and", "or" and "not" where they are words to look for.'
         if before is not None and before.kind != "(":
             return FilterError(f"Nothing follows `{before.kind}`.", hint, *_at(before))
         if place.kind in ("(", ")"):
-            return FilterError("There is nothing between the parentheses.", FILTER_HELP, *_at(place))
+            return FilterError("There is nothing between the parentheses.", _LITERAL, *_at(place))
         return FilterError(f"Nothing stands before `{place.kind}`.", hint, *_at(place))
 
     def _peek(self) -> Token | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sao_tui.services.clip_conditions import EVERYTHING, Node, Not, Test
-from sao_tui.services.clip_grammar import FILTER_HELP, FilterError, Token
+from sao_tui.services.clip_grammar import FilterError, Token
 from sao_tui.services.clip_texts import folded
 from sao_tui.services.clip_writes import within
 
@@ -80,10 +80,11 @@ def compile_term(token: Token) -> Node:
         near = difflib.get_close_matches(token.key, TERMS, n=1)
         hint = f"Did you mean {TERMS[near[0]].example}? " if near else ""
         text = f"The filter has no `{token.key}{token.operator}`."
-        raise FilterError(text, f'{hint}Quote "{token.text}" to look for it as it is. {FILTER_HELP}', *_place(token))
+        hint += f'Quote "{token.text}" to look for it as it is; the terms are {", ".join(TERMS)}.'
+        raise FilterError(text, hint, *_place(token))
     if not token.value:
-        text = f"`{token.key}{token.operator}` needs a value, such as {term.example}."
-        raise FilterError(text, FILTER_HELP, *_place(token))
+        text = f"`{token.key}{token.operator}` needs a value."
+        raise FilterError(text, _hint(token), *_place(token))
     return term.compile(token)
 
 
@@ -91,8 +92,13 @@ def _place(token: Token) -> tuple[int, int]:
     return token.start, token.end
 
 
+def _hint(token: Token) -> str:
+    term = TERMS[token.key]
+    return f"Such as {term.example}: {term.meaning}."
+
+
 def _refuse(token: Token, wanted: str) -> FilterError:
-    return FilterError(f"`{token.text}` needs {wanted}.", FILTER_HELP, *_place(token))
+    return FilterError(f"`{token.text}` needs {wanted}.", _hint(token), *_place(token))
 
 
 def _word(token: Token) -> Node:

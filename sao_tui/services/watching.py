@@ -131,6 +131,8 @@ def _folders_of(paths: set[str], roots: set[str]) -> list[str] | None:
     """Return the folders that hold the paths, relative to the watched folder; None where one is elsewhere."""
     found: set[str] = set()
     for path in paths:
+        if "\ufffd" in path:
+            return None  # A name that is not UTF-8: watchfiles does not say which.
         parent = os.path.dirname(path)
         root = next((each for each in roots if parent == each or parent.startswith(each.rstrip("/") + "/")), None)
         if root is None:
