@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from sao_tui.services.clip_texts import add_words, folded, last_indexed, printable
+from sao_tui.services.clip_texts import add_words, folded, last_indexed, path_bytes, printable
 
 if TYPE_CHECKING:
     from sao_tui.services.clips_database import ClipsDatabase
@@ -54,7 +53,7 @@ class CaptionMirror:
         return True
 
     def _differing(self, captions: dict[str, str], seen: bytearray) -> Iterator[tuple[int, str]]:
-        by_path = {os.fsencode(relpath): text for relpath, text in captions.items()}
+        by_path = {path_bytes(relpath): text for relpath, text in captions.items()}
         marks = ",".join("?" * len(by_path))
         query = f"SELECT id, relpath, caption FROM clips WHERE relpath IN ({marks})"  # noqa: S608
         for clip_id, relpath, caption in self._database.query(query, list(by_path)):

@@ -11,7 +11,7 @@ from sao_tui.services.clip_captions import Pair
 from sao_tui.services.clip_filter import Completion, filter_completions
 from sao_tui.services.clip_rows import ClipCounts, ClipRow, FolderCount
 from sao_tui.services.clip_search import ClipSearch
-from sao_tui.services.clip_texts import printable
+from sao_tui.services.clip_texts import path_bytes, printable
 from sao_tui.services.clips_database import ClipsDatabase, ShouldStop
 
 _MAX_PARAMETERS = 400
@@ -80,7 +80,7 @@ class ClipQuestions:
         Raises:
             SaoError: The index cannot be read.
         """
-        for row in self.database.query(f"SELECT {_COLUMNS} FROM clips WHERE relpath = ?", [os.fsencode(relpath)]):  # noqa: S608
+        for row in self.database.query(f"SELECT {_COLUMNS} FROM clips WHERE relpath = ?", [path_bytes(relpath)]):  # noqa: S608
             return _to_row(row)
         return None
 

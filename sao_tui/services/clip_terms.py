@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from sao_tui.services.clip_conditions import EVERYTHING, Node, Not, Test
 from sao_tui.services.clip_grammar import FilterError, Token
-from sao_tui.services.clip_texts import folded
+from sao_tui.services.clip_texts import folded, path_bytes, printable
 from sao_tui.services.clip_writes import within
 
 LINT_RULES = tuple(
@@ -121,7 +120,7 @@ def _in_name(token: Token) -> Node:
 
 
 def _in_folder(token: Token) -> Node:
-    folder = os.fsencode(token.value.strip("/"))
+    folder = path_bytes(token.value.strip("/"))
     if not folder or folder == b".":
         return Test("clips", "clips.folder = ?", (b"",))
     return Test("clips", "(clips.relpath > ? AND clips.relpath < ?)", within(folder))
@@ -166,7 +165,7 @@ def _number(token: Token, unit: str) -> float:
 
 
 def _format(token: Token) -> Node:
-    return Test("clips", "clips.format = ?", (token.value.lower().removeprefix("."),))
+    return Test("clips", "clips.format = ?", (printable(token.value).lower().removeprefix("."),))
 
 
 def _yes_or_no(table: str, sql: str) -> Callable[[Token], Node]:
@@ -181,7 +180,7 @@ def _yes_or_no(table: str, sql: str) -> Callable[[Token], Node]:
 
 
 def _rule(token: Token) -> Node:
-    value = token.value.lower()
+    value = printable(token.value).lower()
     if value == "any":
         return Test("lint", "rule NOT IN (?, ?)", NOT_LINT)
     known = tuple(rule for rule in LINT_RULES if value in rule)

@@ -27,6 +27,14 @@ def printable(text: str) -> str:
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 
+def path_bytes(relpath: str) -> bytes:
+    """Return a path as the index has it; one that no file can have becomes one that none has."""
+    try:
+        return os.fsencode(relpath)
+    except UnicodeEncodeError:
+        return relpath.encode(errors="surrogatepass")
+
+
 def folded(text: str) -> str:
     """Return text as it is looked up."""
     return printable(text).casefold()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sao_tui.core.errors import SaoError
 from sao_tui.services.clip_headers import Header
 from sao_tui.services.clip_order import IDS_BY_PATH
-from sao_tui.services.clip_texts import folded_path, printable
+from sao_tui.services.clip_texts import folded_path, path_bytes, printable
 from sao_tui.services.clip_walk import FoundFile
 from sao_tui.services.clips_database import ClipsDatabase
 
@@ -243,7 +243,7 @@ def _changed_rows(work: Work) -> Iterator[tuple[Any, ...]]:
 
 
 def _fill_stage(connection: sqlite3.Connection, pairs: Iterable[tuple[str, str]]) -> None:
-    rows = ((os.fsencode(relpath), printable(text)) for relpath, text in pairs if text)
+    rows = ((path_bytes(relpath), printable(text)) for relpath, text in pairs if text)
     connection.executemany("INSERT OR REPLACE INTO temp.staged VALUES (?, ?)", rows)
 
 

@@ -16,6 +16,7 @@ from sao_tui.services.clip_captions import CaptionMirror, Pair
 from sao_tui.services.clip_questions import ClipQuestions
 from sao_tui.services.clip_rows import ClipCounts, ClipRow, FolderCount, ScanReport
 from sao_tui.services.clip_scan import Scan
+from sao_tui.services.clip_texts import path_bytes
 from sao_tui.services.clip_writes import ClipWriter, KnownCaptions
 from sao_tui.services.clips_database import ClipsDatabase, ShouldStop
 from sao_tui.services.workspace import Workspace
@@ -78,7 +79,7 @@ class ClipIndex(ClipQuestions):
         Raises:
             SaoError: The dataset folder is missing, or the index cannot be written.
         """
-        return self._scan([os.fsencode(each) for each in relpaths], progress, should_stop, captions)
+        return self._scan([path_bytes(each) for each in relpaths], progress, should_stop, captions)
 
     def set_captions(
         self,
