@@ -184,18 +184,28 @@ class ClipsDatabase:
 
         try:
             self._path.parent.mkdir(exist_ok=True)
-            if not self._path.exists():
-                self._remove_files()  # A log that outlived its database would be played into the new one.
-            try:
-                return self._connect()
-            except sqlite3.OperationalError:
-                raise
-            except sqlite3.DatabaseError:
-                # Not a database any more: it is a cache, so begin again.
-                self._remove_files()
-                return self._connect()
+            with self._opening_alone():
+                if not self._path.exists():
+                    self._remove_files()  # A log that outlived its database would be played into the new one.
+                try:
+                    return self._connect()
+                except sqlite3.OperationalError:
+                    raise
+                except sqlite3.DatabaseError:
+                    # Not a database any more: it is a cache, so begin again.
+                    self._remove_files()
+                    return self._connect()
         except (OSError, sqlite3.Error) as error:
             raise self._damaged(error) from error
+
+    @contextmanager
+    def _opening_alone(self) -> Iterator[None]:
+        """Keep other processes from taking the log of a database that was made a moment ago for a leftover."""
+        import fcntl
+
+        with open(self._path.with_name("clips.lock"), "ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _connect(self) -> sqlite3.Connection:
         import sqlite3
