@@ -63,7 +63,7 @@ def add_commands(commands: Any) -> None:
 def prepare(arguments: argparse.Namespace) -> Answer:
     """Prepare clips, or show what that would do."""
     from sao_tui.services.bundle import build_services
-    from sao_tui.services.prepare_jobs import resume_prepare, start_prepare
+    from sao_tui.services.prepare_jobs import check_folders, resume_prepare, start_prepare
 
     services = build_services(arguments.workspace)
     if arguments.report:
@@ -71,6 +71,7 @@ def prepare(arguments: argparse.Namespace) -> Answer:
     if arguments.resume:
         return _started(services, resume_prepare(services, arguments.resume), arguments)
     settings = _settings(services, arguments)
+    check_folders(settings)
     rows = _rows(services, " ".join(arguments.filter), quiet=arguments.json)
     if arguments.dry_run:
         return _dry_run(services, rows, settings, quiet=arguments.json)
@@ -113,10 +114,8 @@ def _rows(services: Services, filter_text: str, *, quiet: bool) -> list[ClipRow]
 
 
 def _dry_run(services: Services, rows: Sequence[ClipRow], settings: PrepareSettings, *, quiet: bool) -> Answer:
-    from sao_tui.services.prepare_jobs import check_folders
     from sao_tui.services.prepare_plan import plan_prepare
 
-    check_folders(settings)
     bar = ProgressBar(quiet=quiet)
     plan = plan_prepare(services, rows, settings, progress=lambda done, total: bar("listening", done, total))
     bar.close()

@@ -19,7 +19,8 @@ from sao_tui.services.prepare_journal import Output
 
 _SUBTYPES = {"16": "PCM_16", "24": "PCM_24", "float": "FLOAT"}
 _SAMPLE_BYTES = {"16": 2, "24": 3, "float": 4}
-WAV_HEADER_BYTES = 44
+MAX_HEADER_BYTES = 96
+"""Of a wav file, its padding included; of float samples it is the longest."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def encode(piece: Piece, settings: PrepareSettings) -> bytes:
 
 def estimated_bytes(num_frames: int, channels: int, settings: PrepareSettings) -> int:
     """Return the size of an output; of FLAC, which depends on the sound, the most that it can be."""
-    return num_frames * channels * _SAMPLE_BYTES[settings.depth] + WAV_HEADER_BYTES
+    return num_frames * channels * _SAMPLE_BYTES[settings.depth] + MAX_HEADER_BYTES
 
 
 def describe(piece: Piece, relpath: str, num_bytes: int) -> Output:

@@ -13,6 +13,7 @@ from sao_tui.core.errors import SaoError
 from sao_tui.core.files import write_atomically
 from sao_tui.core.preparing import PrepareSettings, read_settings
 from sao_tui.services.prepare_journal import JOURNAL_NAME, Journal
+from sao_tui.services.prepare_near import near_duplicates
 
 if TYPE_CHECKING:
     from sao_tui.services.bundle import Services
@@ -141,17 +142,6 @@ def read_duplicates(folder: Path) -> dict[str, str]:
         return dict(json.loads((folder / DUPLICATES_NAME).read_bytes()))
     except (OSError, ValueError):
         return {}
-
-
-def near_duplicates(services: Services, clips: Sequence[str]) -> dict[str, str]:
-    """Return the clips that nearly equal an earlier one, with that one.
-
-    Raises:
-        SaoError: The clips have not been analysed.
-    """
-    raise SaoError(
-        "Near duplicates are not known: the clips have not been analysed.", "Use --dedupe exact, or analyse them first."
-    )
 
 
 def _model_numbers(workspace: Workspace) -> tuple[int, int]:

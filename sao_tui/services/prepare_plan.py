@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,8 @@ from sao_tui.services.prepare_files import describe, estimated_bytes
 from sao_tui.services.prepare_finish import make_report
 from sao_tui.services.prepare_journal import ClipOutcome, Output
 from sao_tui.services.prepare_names import OutputNames
-from sao_tui.services.prepare_run import DuplicateFilter, work_clip
+from sao_tui.services.prepare_near import near_duplicates
+from sao_tui.services.prepare_run import DuplicateFilter, near_outcome, work_clip
 
 if TYPE_CHECKING:
     from sao_tui.services.bundle import Services
@@ -84,8 +85,10 @@ def plan_prepare(
     settings.check()
     step = 1 if max_listened is None else max(1, -(-len(rows) // max_listened))
     sample = rows[::step]
-    names = OutputNames([row.relpath for row in rows], settings.suffix)
-    outcomes = _listen(services.workspace.cache_folder, names, sample, settings, progress, should_stop)
+    clips = [row.relpath for row in rows]
+    near = near_duplicates(services, clips) if settings.dedupe == "near" else {}
+    names = OutputNames(clips, settings.suffix)
+    outcomes = _listen(services.workspace.cache_folder, names, sample, settings, near, progress, should_stop)
     if settings.dedupe:
         duplicates = DuplicateFilter()
         outcomes = [duplicates.check(outcome) for outcome in outcomes]
@@ -97,6 +100,7 @@ def _listen(
     names: OutputNames,
     sample: Sequence[ClipRow],
     settings: PrepareSettings,
+    near: Mapping[str, str],
     progress: Progress,
     should_stop: Callable[[], bool],
 ) -> list[ClipOutcome]:
@@ -111,6 +115,8 @@ def _listen(
 
     def work(row: ClipRow) -> ClipOutcome | None:
         clip = row.relpath
+        if clip in near:
+            return near_outcome(clip, near[clip])
 
         def keep(piece: Piece) -> Output:
             num_frames, channels = piece.sound.shape

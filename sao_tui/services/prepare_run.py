@@ -181,9 +181,7 @@ class PrepareRun:
         """
         path = self._path_of(clip)
         if clip in self._near:
-            first = self._near[clip]
-            reason = f"nearly the same sound as {first}"
-            return _Worked(ClipOutcome(clip, version=_version(path), dropped=reason, duplicate_of=first), [])
+            return _Worked(replace(near_outcome(clip, self._near[clip]), version=_version(path)), [])
         parts: list[Part] = []
 
         def keep(piece: Piece) -> Output:
@@ -244,6 +242,11 @@ class PrepareRun:
         if self._original_of(outcome.clip).exists():
             return False
         return [output.relpath for output in outcome.outputs if not output.done] == [outcome.clip]
+
+
+def near_outcome(clip: str, first: str) -> ClipOutcome:
+    """Return the outcome of a clip that nearly equals an earlier one."""
+    return ClipOutcome(clip, dropped=f"nearly the same sound as {first}", duplicate_of=first)
 
 
 def work_clip(
