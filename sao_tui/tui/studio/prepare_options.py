@@ -54,96 +54,103 @@ def _folder(text: str) -> tuple[str, str]:
     return text.strip(), f"new folder {text.strip()}"
 
 
+_PLACE = Option(
+    "place",
+    "Write to",
+    (("dataset-prepared", "new folder dataset-prepared"), (None, "in place, originals move out")),
+    "A new folder beside the dataset leaves it as it is. In place, originals move to originals/ first.",
+    _folder,
+    "Name of the new folder",
+)
+
+_BEFORE_SLICING = (
+    Option(
+        "channels",
+        "Channels",
+        ((0, "as they are"), (2, "stereo"), (1, "mono")),
+        "A dead channel is replaced by the living one in any case.",
+    ),
+    Option(
+        "trim_dbfs",
+        "Trim silence",
+        ((None, "no"), (-60.0, "below -60 dBFS"), (-50.0, "below -50 dBFS")),
+        "Cut off both ends; 20 ms stay as a margin.",
+        _trim,
+        "Peak level in dBFS below which an end is silence",
+    ),
+)
+
+_AFTER_SLICING = (
+    Option(
+        "min_seconds",
+        "Least length",
+        ((0.1, "0.1 s"), (0.5, "0.5 s"), (1.0, "1 s")),
+        "A slice that would be shorter gets some of its neighbour.",
+        _number("s", 0.0, 60.0),
+        "Least length of a slice in seconds",
+    ),
+    Option(
+        "loudness_lufs",
+        "Loudness",
+        ((None, "as it is"), (-14.0, "-14 LUFS"), (-16.0, "-16 LUFS"), (-23.0, "-23 LUFS")),
+        "Integrated loudness; clips under 0.4 s go by their peak.",
+        _number("LUFS", -70.0, 0.0),
+        "Loudness in LUFS",
+    ),
+    Option(
+        "peak_dbfs",
+        "Peak ceiling",
+        ((-1.0, "-1 dBFS"), (-0.1, "-0.1 dBFS"), (-3.0, "-3 dBFS")),
+        "Held by a limiter that looks ahead; nothing is clipped.",
+        _number("dBFS", -30.0, 0.0),
+        "Ceiling in dBFS",
+    ),
+    Option(
+        "format",
+        "Format",
+        (
+            (("wav", "24"), "wav, 24 bits"),
+            (("wav", "16"), "wav, 16 bits"),
+            (("wav", "float"), "wav, float"),
+            (("flac", "24"), "flac, 24 bits"),
+            (("flac", "16"), "flac, 16 bits"),
+        ),
+        "What stable-audio-tools passes over, such as m4a, is converted too.",
+    ),
+    Option(
+        "dedupe",
+        "Same sounds",
+        (("", "keep"), ("exact", "drop"), ("near", "drop, nearly the same too")),
+        "The first clip with a sound stays, with the caption of a dropped one if it has none.",
+    ),
+)
+
+
 def prepare_options(settings: PrepareSettings) -> list[Option]:
     """Return the options, with the values that suit the model first."""
     hears = f"only longer than {settings.max_seconds:.1f} s" if settings.max_seconds else "no"
-    return [
-        Option(
-            "place",
-            "Write to",
-            (("dataset-prepared", "new folder dataset-prepared"), (None, "in place, originals move out")),
-            "A new folder beside the dataset leaves it as it is. In place, originals move to originals/ first.",
-            _folder,
-            "Name of the new folder",
+    rate = Option(
+        "rate_hz",
+        "Sample rate",
+        ((settings.rate_hz, f"{settings.rate_hz} Hz, the model's"), (0, "as it is"), (48_000, "48000 Hz")),
+        "Resampled once here instead of at every step of training.",
+        _rate,
+        "Sample rate in Hz",
+    )
+    slicing = Option(
+        "slicing",
+        "Slice",
+        (
+            (("auto", 0.0), hears),
+            (("onsets", 0.0), "at onsets"),
+            (("silence", 0.0), "at silence"),
+            (("none", 0.0), "no, keep long clips whole"),
         ),
-        Option(
-            "rate_hz",
-            "Sample rate",
-            ((settings.rate_hz, f"{settings.rate_hz} Hz, the model's"), (0, "as it is"), (48_000, "48000 Hz")),
-            "Resampled once here instead of at every step of training.",
-            _rate,
-            "Sample rate in Hz",
-        ),
-        Option(
-            "channels",
-            "Channels",
-            ((0, "as they are"), (2, "stereo"), (1, "mono")),
-            "A dead channel is replaced by the living one in any case.",
-        ),
-        Option(
-            "trim_dbfs",
-            "Trim silence",
-            ((None, "no"), (-60.0, "below -60 dBFS"), (-50.0, "below -50 dBFS")),
-            "Cut off both ends; 20 ms stay as a margin.",
-            _trim,
-            "Peak level in dBFS below which an end is silence",
-        ),
-        Option(
-            "slicing",
-            "Slice",
-            (
-                (("auto", 0.0), hears),
-                (("onsets", 0.0), "at onsets"),
-                (("silence", 0.0), "at silence"),
-                (("none", 0.0), "no, keep long clips whole"),
-            ),
-            "Cuts lie on zero crossings, without cross-fades. Enter types a fixed length.",
-            _slices,
-            "Length of the slices in seconds",
-        ),
-        Option(
-            "min_seconds",
-            "Least length",
-            ((0.1, "0.1 s"), (0.5, "0.5 s"), (1.0, "1 s")),
-            "A slice that would be shorter gets some of its neighbour.",
-            _number("s", 0.0, 60.0),
-            "Least length of a slice in seconds",
-        ),
-        Option(
-            "loudness_lufs",
-            "Loudness",
-            ((None, "as it is"), (-14.0, "-14 LUFS"), (-16.0, "-16 LUFS"), (-23.0, "-23 LUFS")),
-            "Integrated loudness; clips under 0.4 s go by their peak.",
-            _number("LUFS", -70.0, 0.0),
-            "Loudness in LUFS",
-        ),
-        Option(
-            "peak_dbfs",
-            "Peak ceiling",
-            ((-1.0, "-1 dBFS"), (-0.1, "-0.1 dBFS"), (-3.0, "-3 dBFS")),
-            "Held by a limiter that looks ahead; nothing is clipped.",
-            _number("dBFS", -30.0, 0.0),
-            "Ceiling in dBFS",
-        ),
-        Option(
-            "format",
-            "Format",
-            (
-                (("wav", "24"), "wav, 24 bits"),
-                (("wav", "16"), "wav, 16 bits"),
-                (("wav", "float"), "wav, float"),
-                (("flac", "24"), "flac, 24 bits"),
-                (("flac", "16"), "flac, 16 bits"),
-            ),
-            "What stable-audio-tools passes over, such as m4a, is converted too.",
-        ),
-        Option(
-            "dedupe",
-            "Same sounds",
-            (("", "keep"), ("exact", "drop"), ("near", "drop, nearly the same too")),
-            "The first clip with a sound stays, with the caption of a dropped one if it has none.",
-        ),
-    ]
+        "Cuts lie on zero crossings, without cross-fades. Enter types a fixed length.",
+        _slices,
+        "Length of the slices in seconds",
+    )
+    return [_PLACE, rate, *_BEFORE_SLICING, slicing, *_AFTER_SLICING]
 
 
 def settings_of(values: dict[str, Any], workspace: Workspace) -> PrepareSettings:
