@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FFMPEG_SUFFIXES = frozenset({".m4a", ".aac", ".wma", ".webm", ".mp4", ".mka"})
 """What only ffmpeg reads."""
-SECTION_SECONDS = 300.0
+SECTION_SECONDS = 60.0
 DECODED_PREFIX = ".decoded-"
 """Of the folders with what ffmpeg decodes."""
 FFMPEG_SECONDS = 1_800.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -211,9 +212,15 @@ def test_without_ffmpeg_the_clip_is_named_with_the_way_out(dataset: Path, monkey
 
 @needs_ffmpeg
 def test_a_playlist_in_disguise_makes_ffmpeg_fetch_nothing(dataset: Path) -> None:
-    (dataset / "a.m4a").write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/x.ts\n")
-    with pytest.raises(SaoError, match="ffmpeg cannot decode it"):
-        decode_with_ffmpeg(dataset / "a.m4a", dataset / "out.wav")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/x.ts"
+        tags = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n"
+        (dataset / "a.m4a").write_text(f"{tags}{url}\n#EXT-X-ENDLIST\n")
+        with pytest.raises(SaoError, match="ffmpeg cannot decode it"):
+            decode_with_ffmpeg(dataset / "a.m4a", dataset / "out.wav")
+        with pytest.raises(TimeoutError):
+            server.accept()
 
 
 def test_a_full_disk_ends_the_run_with_whole_files_and_the_rest_follows_when_there_is_space(
@@ -238,7 +245,8 @@ def test_a_full_disk_ends_the_run_with_whole_files_and_the_rest_follows_when_the
     out = dataset.parent / "out"
     left = files_below(out)
     assert 0 < len(left) < 8
-    assert all(soundfile.info(out / name).frames == 44_100 for name in left), "no part of a file is left"
+    assert all(name.endswith(".wav") and not name.startswith(".") for name in left), "no part of a file is left"
+    assert all(soundfile.info(out / name).frames == 44_100 for name in left)
     run(dataset, *clips)
     assert len(read_lines(out / "metadata.jsonl")) == 8
 

@@ -166,6 +166,7 @@ def test_a_caption_that_changed_since_the_preview_is_not_overwritten(services: S
     write_lines(source / "a.jsonl", {"audio_path": "drums/kick.wav", "text": "theirs"})
     plan = plan_import(services, source / "a.jsonl")
     write_lines(services.workspace.metadata_file, {"audio_path": "drums/kick.wav", "text": "written meanwhile"})
+    captioning.take_in(services)
     with pytest.raises(CaptionConflict):
         apply_import(services, plan, "theirs")
     assert lines(services)["drums/kick.wav"]["text"] == "written meanwhile"
