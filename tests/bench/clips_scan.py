@@ -16,11 +16,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.bench.clips_tree import make_tree
 
+if TYPE_CHECKING:
+    from sao_tui.services.bundle import Services
+
+ARMING_SECONDS = 4.0
+"""What a watch takes at most until it is told of changes."""
 DEFAULT_FOLDER = Path(tempfile.gettempdir()) / "sao-bench-clips"
 
 
@@ -41,7 +48,12 @@ def run_step(folder: Path, step: str) -> dict[str, float]:
 
 
 def do_step(folder: Path, step: str) -> dict[str, float]:
-    """Scan in this process: `scan` knows of no captions, `refresh` mirrors them too, `change` looks at one folder."""
+    """Scan in this process.
+
+    Args:
+        step: `scan` knows of no captions, `refresh` mirrors them too, `change` looks at one folder again, `notice`
+            is a file changed under a watch until the index has it.
+    """
     from sao_tui.services.bundle import build_services
     from sao_tui.services.clips import refresh
 
@@ -54,29 +66,55 @@ def do_step(folder: Path, step: str) -> dict[str, float]:
             seen.append(time.perf_counter() - started)
 
     if step == "scan":
-        report = services.clips.scan(progress)
+        services.clips.scan(progress)
     elif step == "refresh":
-        report = refresh(services.clips, services.captions, progress)
-    else:
-        changed = sorted(each for each in services.workspace.dataset_folder.glob("*/*") if each.is_dir())[0]
-        _touch(next(changed.glob("*.wav")))
+        refresh(services.clips, services.captions, progress)
+    elif step == "change":
+        changed = _touch_some_clip(services.workspace.dataset_folder)
         started = time.perf_counter()
-        report = services.clips.scan_folders([str(changed.relative_to(services.workspace.dataset_folder))], progress)
-    seconds = time.perf_counter() - started
+        services.clips.scan_folders([changed], progress)
+    else:
+        started = _notice(services)
     return {
-        "seconds": seconds,
+        "seconds": time.perf_counter() - started,
         "first": seen[0] if seen else 0.0,
-        "examined": report.num_examined,
         "cpu": time.process_time(),
         "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
 
-def _touch(clip: Path) -> None:
-    """Write the clip anew: other names of the same file stay as they are."""
+def _notice(services: Services) -> float:
+    """Return when a file was changed, once the index has it."""
+    from sao_tui.services.watching import watch_folders
+
+    dataset = services.workspace.dataset_folder
+    examined, stop = threading.Event(), threading.Event()
+
+    def look_again(folders: list[str] | None) -> None:
+        report = services.clips.scan() if folders is None else services.clips.scan_folders(folders)
+        if report.num_examined:
+            examined.set()
+
+    watch = threading.Thread(target=watch_folders, args=(dataset, look_again, stop.is_set))
+    watch.start()
+    time.sleep(ARMING_SECONDS)
+    _touch_some_clip(dataset)
+    started = time.perf_counter()
+    examined.wait(60)
+    seconds = time.perf_counter() - started
+    stop.set()
+    watch.join()
+    return time.perf_counter() - seconds
+
+
+def _touch_some_clip(dataset: Path) -> str:
+    """Write a clip anew, other names of the same file stay as they are; return its folder."""
+    folder = sorted(each for each in dataset.glob("*/*") if each.is_dir())[0]
+    clip = next(folder.glob("*.wav"))
     data = clip.read_bytes()
     clip.unlink()
     clip.write_bytes(data + b"\0\0")
+    return str(folder.relative_to(dataset))
 
 
 def measure(folder: Path, num_runs: int) -> None:
@@ -90,7 +128,8 @@ def measure(folder: Path, num_runs: int) -> None:
             ("scan", "unchanged rescan", False),
             ("refresh", "first refresh, captions included", True),
             ("refresh", "unchanged refresh", False),
-            ("change", "one changed file", False),
+            ("change", "one changed folder", False),
+            ("notice", "one changed file, noticed", False),
         ):
             if fresh:
                 shutil.rmtree(workspace.cache_folder, ignore_errors=True)
@@ -108,7 +147,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=DEFAULT_FOLDER)
     parser.add_argument("--runs", type=int, default=1)
-    parser.add_argument("--step", choices=("scan", "refresh", "change"), help=argparse.SUPPRESS)
+    parser.add_argument("--step", choices=("scan", "refresh", "change", "notice"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.step:
         print(json.dumps(do_step(arguments.folder, arguments.step)))
