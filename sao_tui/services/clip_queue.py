@@ -73,6 +73,10 @@ class ClipQueue:
         """Have a child list all folders and read all headers; see HeaderProcess.walk."""
         return self._walker.walk()
 
+    def summarise(self, folders: Sequence[bytes]) -> Callable[[bytes], FoundFolder | None]:
+        """Have a child list some folders meanwhile; see HeaderProcess.summarise."""
+        return self._walker.summarise(folders)
+
     def add_new_folder(self, found: FoundFolder, headers: Sequence[Header] | None, note: FolderNote) -> None:
         """Put a folder of a first scan in such a place that clips come in the order of their paths."""
         self._release(found.prefix)

@@ -19,6 +19,9 @@ from sao_tui.services.clips_schema import make_late_indexes
 _FOR_A_CHILD = 2_000
 """Files of a first scan that are worth the start of a process."""
 
+_FOR_A_HALF = 50_000
+"""Clips of a rescan that are worth the start of a process."""
+
 Progress = Callable[[int, int], None]
 
 
@@ -113,7 +116,22 @@ class Scan:
             except EOFError:
                 # A file crashed the child. Folders that come a second time are the same as before.
                 pass
-        yield from ((found, None) for found in walk(self._root) if found.relpath not in given)
+        folders = self._second_half()
+        lister = self._queue.summarise(folders) if folders else _list_none
+        yield from ((found, None) for found in walk(self._root, lister=lister) if found.relpath not in given)
+
+    def _second_half(self) -> list[bytes]:
+        """Return folders that a child may list while this process lists those before them; none of a small dataset."""
+        if self._num_known < _FOR_A_HALF:
+            return []
+        query = "SELECT relpath, num_clips FROM folders ORDER BY relpath || CAST('/' AS BLOB)"
+        folders = self._database.query(query)
+        num_clips = 0
+        for place, (_, more) in enumerate(folders):
+            num_clips += more
+            if 2 * num_clips > self._num_known:
+                return [row[0] for row in folders[place + 1 :]]
+        return []
 
     def _look_again(self, relpath: bytes) -> bool:
         """Compare a folder and those in it that are new, and drop those that are gone; False for a new link."""
@@ -140,14 +158,17 @@ class Scan:
             # What it holds may be readable again in a minute: its rows stay.
             self.skipped[found.relpath] = found.error
             return
-        note = FolderNote(found.relpath, found.digest(), len(found.files))
+        digest, num_files = found.summary or (found.digest(), len(found.files))
         known = self._database.query("SELECT digest FROM folders WHERE relpath = ?", [found.relpath])
-        if known and known[0][0] == note.digest:
-            self._num_same += len(found.files)
+        if known and known[0][0] == digest:
+            self._num_same += num_files
+        elif found.summary:
+            # Listed by the child, and not as it was: what differs is in the files.
+            self._look_at(list_folder(self._root, found.relpath))
         elif self._num_known == 0:
-            self._queue.add_new_folder(found, headers, note)
+            self._queue.add_new_folder(found, headers, FolderNote(found.relpath, digest, num_files))
         else:
-            self._compare(found, note)
+            self._compare(found, FolderNote(found.relpath, digest, num_files))
         self._queue.flush(self._tell, self._stops)
         self._tell()
 
@@ -233,6 +254,10 @@ class Scan:
     def _tell(self) -> None:
         num_seen = self._num_same + self.num_examined
         self._progress(num_seen, max(self._num_known, num_seen) if self._num_known else 0)
+
+
+def _list_none(_relpath: bytes) -> None:
+    return None
 
 
 _ROWS_OF_FOLDER = """

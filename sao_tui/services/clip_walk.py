@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import marshal
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sao_tui.services.audio import READABLE_SUFFIXES, UNREADABLE_SUFFIXES
@@ -36,6 +36,8 @@ class FoundFolder:
     """Paths of the folders inside."""
     links: tuple[bytes, ...] = ()
     """Paths of links to folders inside."""
+    summary: tuple[bytes, int] | None = None
+    """Digest and number of files, where the files themselves were left out."""
 
     @property
     def prefix(self) -> bytes:
@@ -48,7 +50,9 @@ class FoundFolder:
         return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()
 
 
-def walk(root: str, start: bytes = b"") -> Iterator[FoundFolder]:
+def walk(
+    root: str, start: bytes = b"", lister: Callable[[bytes], FoundFolder | None] = lambda _relpath: None
+) -> Iterator[FoundFolder]:
     """Give every folder below `root` once, a folder before those inside it, otherwise by path.
 
     Links to folders are followed, as upstream does, after all real folders and never to one that was
@@ -56,6 +60,7 @@ def walk(root: str, start: bytes = b"") -> Iterator[FoundFolder]:
 
     Args:
         start: Folder to begin with, relative to `root`; relpaths stay relative to `root`.
+        lister: Gives a folder that somebody else has listed, None for any other.
     """
     seen: set[tuple[int, int]] = set()
     real, linked = [start], list[bytes]()
@@ -67,7 +72,7 @@ def walk(root: str, start: bytes = b"") -> Iterator[FoundFolder]:
             if (status.st_dev, status.st_ino) in seen:
                 continue
             seen.add((status.st_dev, status.st_ino))
-            found = _list(root_bytes, relpath)
+            found = lister(relpath) or _list(root_bytes, relpath)
         except OSError as error:
             yield FoundFolder(relpath, [], error.strerror or str(error))
             continue

@@ -11,16 +11,15 @@ import os
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
 from sao_tui.services.clip_headers import Header, HeaderReader, suffix_of
-from sao_tui.services.clip_walk import FoundFile, FoundFolder, walk
+from sao_tui.services.clip_walk import FoundFile, FoundFolder, list_folder, walk
 
 Request = list[tuple[bytes, Sequence[FoundFile]]]
 """For each folder what comes before its names in their relpaths, and its files."""
 
-_WALK = "walk"
 _PIPE_BYTES = 1 << 20
 """What the child may be ahead: the most that any user may set."""
 _LENGTH = struct.Struct("<Q")
@@ -47,7 +46,7 @@ class HeaderProcess:
     def ask(self, request: Request) -> None:
         """Send a request; its answer must be fetched before the next."""
         try:
-            self._send([(prefix, [file[:2] for file in files]) for prefix, files in request])
+            self._send(["headers", [(prefix, [file[:2] for file in files]) for prefix, files in request]])
         except OSError:
             # It has ended, or could not be started: that is dealt with when the answer is fetched.
             pass
@@ -74,7 +73,7 @@ class HeaderProcess:
         import msgspec
 
         try:
-            self._send(_WALK)
+            self._send(["walk"])
         except OSError as error:
             raise EOFError from error
         kind = tuple[bytes, list[FoundFile], str, tuple[bytes, ...], tuple[bytes, ...], list[Header]]
@@ -89,6 +88,35 @@ class HeaderProcess:
             yield FoundFolder(*found), headers
         self.close()
         raise EOFError
+
+    def summarise(self, folders: Sequence[bytes]) -> Callable[[bytes], FoundFolder | None]:
+        """Have folders listed, and return what gives one of them without its files; None for any other.
+
+        Args:
+            folders: In the order in which they will be asked for.
+        """
+        import msgspec
+
+        decoder = msgspec.msgpack.Decoder(tuple[bytes, tuple[bytes, ...], tuple[bytes, ...], tuple[bytes, int]])
+        waiting = set(folders)
+        try:
+            self._send(["summaries", list(folders)])
+        except OSError:
+            waiting.clear()
+        ready: dict[bytes, FoundFolder] = {}
+
+        def give(relpath: bytes) -> FoundFolder | None:
+            while relpath in waiting and self._process is not None and self._process.stdout is not None:
+                message = _receive(self._process.stdout)
+                if not message:
+                    waiting.clear()
+                    break
+                found, inside, links, summary = decoder.decode(message)
+                waiting.discard(found)
+                ready[found] = FoundFolder(found, [], "", inside, links, summary)
+            return ready.pop(relpath, None)
+
+        return give
 
     def close(self) -> None:
         """End the child."""
@@ -159,15 +187,23 @@ def _receive(pipe: IO[bytes]) -> bytes | None:
 def _answer(data: bytes, reader: HeaderReader, root: str, answers: IO[bytes]) -> None:
     import msgspec
 
-    request = msgspec.msgpack.decode(data, type=str | list[tuple[bytes, list[tuple[bytes, int]]]])
-    if not isinstance(request, str):
-        _send(answers, msgspec.msgpack.encode([reader.read(prefix, files) for prefix, files in request]))
-        return
-    for found in walk(root):
-        headers = reader.read(found.prefix, found.files)
-        message = (found.relpath, found.files, found.error, found.folders, found.links, headers)
-        _send(answers, msgspec.msgpack.encode(message))
-    _send(answers, b"")
+    encode = msgspec.msgpack.encode
+    kind, *request = msgspec.msgpack.decode(data)
+    if kind == "headers":
+        _send(answers, encode([reader.read(prefix, files) for prefix, files in request[0]]))
+    elif kind == "walk":
+        for found in walk(root):
+            headers = reader.read(found.prefix, found.files)
+            _send(answers, encode((found.relpath, found.files, found.error, found.folders, found.links, headers)))
+        _send(answers, b"")
+    else:
+        for relpath in request[0]:
+            found = list_folder(root, relpath)
+            # One that cannot be listed is left to the parent, which says so.
+            if not found.error:
+                summary = found.digest(), len(found.files)
+                _send(answers, encode((relpath, found.folders, found.links, summary)))
+        _send(answers, b"")
 
 
 def main() -> None:

@@ -181,6 +181,7 @@ def test_a_scan_that_was_stopped_goes_on_where_it_was(
 def with_children(monkeypatch: pytest.MonkeyPatch) -> None:
     """Children from the first file on, and small batches."""
     monkeypatch.setattr(clip_scan, "_FOR_A_CHILD", 5)
+    monkeypatch.setattr(clip_scan, "_FOR_A_HALF", 5)
     monkeypatch.setattr(clip_queue, "_FOR_A_CHILD", 0)
     monkeypatch.setattr(clip_queue, "_BATCH", 10)
 
