@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -91,7 +91,10 @@ class FakeClips:
     def captions_signature(self) -> str:
         return ""
 
-    def set_captions(self, captions: Mapping[str, str], *, complete: bool = False, **_: Any) -> None:
+    def set_captions(
+        self, captions: Mapping[str, str] | Iterable[tuple[str, str]], *, complete: bool = False, **_: Any
+    ) -> None:
+        captions = dict(captions)
         for row in list(self.by_id.values()):
             if complete or row.relpath in captions:
                 self.by_id[row.id] = replace(row, caption=captions.get(row.relpath, ""))
