@@ -49,10 +49,18 @@ def list_clips(arguments: argparse.Namespace) -> Answer:
 
 def show_clip(arguments: argparse.Namespace) -> Answer:
     """Show one clip with the prompt the model will see."""
+    from sao_tui.cli.dataset_analysis import show_lines
+    from sao_tui.services.clip_facts import read_facts
+    from sao_tui.services.measuring import measure_clip
+
     services = _services(arguments)
     row = _find(services, arguments.clip)
-    document = _document(row) | {"path": str(services.workspace.dataset_folder / row.relpath)}
-    return Answer(document, [f"{name}: {value}" for name, value in document.items()], ok=not row.error)
+    if not row.error:
+        measure_clip(services, row)
+    facts = read_facts(services, row.relpath)
+    document = _document(row) | facts.document()
+    lines = [f"{name}: {value}" for name, value in (_document(row) | {"path": str(facts.path)}).items()]
+    return Answer(document, lines + show_lines(facts), ok=not row.error)
 
 
 def caption(arguments: argparse.Namespace) -> Answer:

@@ -9,6 +9,7 @@ import array
 import hashlib
 import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,7 +24,10 @@ __all__ = [
     "READABLE_SUFFIXES",
     "UNREADABLE_SUFFIXES",
     "AudioInfo",
+    "Sound",
     "UnreadableClipError",
+    "mix",
+    "open_sound",
     "peaks",
     "probe",
     "read_audio",
@@ -36,6 +40,7 @@ UNREADABLE_SUFFIXES = frozenset({".m4a", ".aiff", ".aac", ".webm", ".wma"})
 """Sound that stable-audio-tools passes over without a word."""
 
 _BLOCK_FRAMES = 1 << 20
+_MP3_FRAMES = 1 << 16
 
 _PEAKS_HEADER = struct.Struct("<qqi")
 
@@ -78,7 +83,7 @@ def read_audio(path: Path) -> tuple[NDArray[np.float32], int]:
     """
     import numpy as np
 
-    with _open(path) as sound:
+    with open_sound(path) as sound:
         return np.ascontiguousarray(sound.read(-1).T), sound.sample_rate_hz
 
 
@@ -113,13 +118,13 @@ def _compute_peaks(path: Path, columns: int) -> array.array[float]:
     import numpy as np
 
     values = np.zeros((columns, 2), dtype=np.float32)
-    with _open(path) as sound:
+    with open_sound(path) as sound:
         starts = np.arange(columns + 1, dtype=np.int64) * sound.frames // columns
         column = 0
         while column < columns and sound.frames > 0:
             fitting = int(np.searchsorted(starts, starts[column] + _BLOCK_FRAMES, side="right")) - 1
             end = min(max(fitting, column + 1), columns)
-            mono = _mix(sound.read(int(starts[end] - starts[column])), int(starts[end] - starts[column]))
+            mono = mix(sound.read(int(starts[end] - starts[column])), int(starts[end] - starts[column]))
             inside = starts[column:end] - starts[column]
             values[column:end, 0] = np.minimum.reduceat(mono, inside)
             values[column:end, 1] = np.maximum.reduceat(mono, inside)
@@ -127,7 +132,7 @@ def _compute_peaks(path: Path, columns: int) -> array.array[float]:
     return array.array("f", values.tobytes())
 
 
-def _mix(frames_NC: NDArray[np.float32], num_frames: int) -> NDArray[np.float32]:
+def mix(frames_NC: NDArray[np.float32], num_frames: int) -> NDArray[np.float32]:
     """Return the mean over channels, with silence for frames that the header promised and the file lacks."""
     import numpy as np
 
@@ -164,15 +169,19 @@ def _save_peaks(cached: Path, header: bytes, values: array.array[float]) -> None
 
 
 def _probe_with_library(path: Path) -> AudioInfo:
-    with _open(path) as sound:
+    with open_sound(path) as sound:
         if sound.frames <= 0 or sound.sample_rate_hz <= 0:
             raise ValueError("it has no samples")
         seconds = sound.frames / sound.sample_rate_hz
         return AudioInfo(seconds, sound.sample_rate_hz, sound.num_channels, sound.frames, sound.codec)
 
 
-def _open(path: Path) -> _Sound:
-    """Open with the library that suits; what it says against the file becomes an UnreadableClipError."""
+def open_sound(path: Path) -> Sound:
+    """Open a sound file to be read in blocks, with the library that suits.
+
+    Raises:
+        UnreadableClipError: It is missing, damaged or no sound; reading may raise it too.
+    """
     try:
         with open(path, "rb") as file:
             start = file.read(3)
@@ -184,18 +193,23 @@ def _open(path: Path) -> _Sound:
     return _Mp3(path) if is_mp3 or os.path.splitext(path)[1].lower() == ".mp3" else _LibrarySound(path)
 
 
-class _Sound(Protocol):
+class Sound(Protocol):
     """An open sound file."""
 
     frames: int
+    """What its header promises; the file may hold fewer."""
     sample_rate_hz: int
     num_channels: int
     codec: str
+    """Container and sample format, such as `wav pcm_16`."""
 
     def read(self, num_frames: int) -> NDArray[np.float32]:
-        """Return the next frames, all that are left for -1, as [frames, channels]."""
+        """Return the next frames, all that are left for -1, as [frames, channels]; fewer at the end."""
 
-    def __enter__(self) -> _Sound: ...
+    def seek(self, frame: int) -> None:
+        """Make `frame` the next one to be read."""
+
+    def __enter__(self) -> Sound: ...
 
     def __exit__(self, *_: object) -> None: ...
 
@@ -226,6 +240,14 @@ class _LibrarySound:
             raise UnreadableClipError(self._path, _library_reason(error)) from error
         return frames_NC
 
+    def seek(self, frame: int) -> None:
+        import soundfile
+
+        try:
+            self._file.seek(frame)
+        except (soundfile.SoundFileError, OSError) as error:
+            raise UnreadableClipError(self._path, _library_reason(error)) from error
+
     def __enter__(self) -> _LibrarySound:
         return self
 
@@ -240,39 +262,64 @@ class _Mp3:
         import miniaudio
 
         self._path = path
-        self._rest: NDArray[np.float32] | None = None
         try:
             # Data instead of the name, which miniaudio wants in UTF-8.
-            info = miniaudio.mp3_get_info(path.read_bytes())
+            self._data = path.read_bytes()
+            info = miniaudio.mp3_get_info(self._data)
         except (miniaudio.MiniaudioError, OSError, ZeroDivisionError) as error:
             raise UnreadableClipError(path, _library_reason(error)) from error
         self.frames = int(info.num_frames)
         self.sample_rate_hz = int(info.sample_rate)
         self.num_channels = int(info.nchannels)
         self.codec = "mp3 mpeg_layer_iii"
+        self._blocks: Iterator[NDArray[np.float32]] | None = None
+        self._rest: NDArray[np.float32] | None = None
 
     def read(self, num_frames: int) -> NDArray[np.float32]:
-        if self._rest is None:
-            self._rest = self._decode()
-        end = len(self._rest) if num_frames < 0 else num_frames
-        frames_NC, self._rest = self._rest[:end], self._rest[end:]
+        import numpy as np
+
+        if self._blocks is None:
+            self._blocks = self._decode()
+        parts = [] if self._rest is None else [self._rest]
+        held = sum(map(len, parts))
+        while num_frames < 0 or held < num_frames:
+            block = next(self._blocks, None)
+            if block is None:
+                break
+            parts.append(block)
+            held += len(block)
+        frames_NC = np.concatenate(parts) if parts else np.zeros((0, self.num_channels), np.float32)
+        end = len(frames_NC) if num_frames < 0 else num_frames
+        frames_NC, self._rest = frames_NC[:end], frames_NC[end:]
         return frames_NC
 
-    def _decode(self) -> NDArray[np.float32]:
+    def seek(self, frame: int) -> None:
+        self._blocks = self._rest = None
+        # The decoder only goes forwards, some 500 times as fast as the sound.
+        while frame > 0 and (passed := len(self.read(min(frame, _MP3_FRAMES)))):
+            frame -= passed
+
+    def _decode(self) -> Iterator[NDArray[np.float32]]:
+        """Decode block by block: an hour of stereo would be 1.3 GB at once."""
         import miniaudio
         import numpy as np
 
+        form = miniaudio.SampleFormat.FLOAT32
         try:
-            sound = miniaudio.mp3_read_f32(self._path.read_bytes())
-        except (miniaudio.MiniaudioError, OSError) as error:
+            yield from (
+                np.frombuffer(block, dtype=np.float32).reshape(-1, self.num_channels)
+                for block in miniaudio.stream_memory(
+                    self._data, form, self.num_channels, self.sample_rate_hz, _MP3_FRAMES
+                )
+            )
+        except miniaudio.MiniaudioError as error:
             raise UnreadableClipError(self._path, _library_reason(error)) from error
-        return np.frombuffer(sound.samples, dtype=np.float32).reshape(-1, sound.nchannels)
 
     def __enter__(self) -> _Mp3:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._rest = None
+        self._blocks = self._rest = None
 
 
 def _reason(error: OSError) -> str:

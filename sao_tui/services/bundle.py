@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING, Any
 from sao_tui.services.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
+    from sao_tui.services.analyser import Analyser
+    from sao_tui.services.analyses import AnalysisStore
     from sao_tui.services.captions import CaptionStore
+    from sao_tui.services.clip_facts import ClipFacts
     from sao_tui.services.clips import ClipIndex
     from sao_tui.services.generation import Generator
     from sao_tui.services.gpu import GpuReading, HostSample
     from sao_tui.services.jobs import Jobs
+    from sao_tui.services.pictures import PictureCache
     from sao_tui.services.playback import Playback
+    from sao_tui.services.tempo import TempoReader, TempoReading
+    from sao_tui.services.tokens import TokenCounter
     from sao_tui.services.views import SavedFilters
     from sao_tui.services.vocabulary import Vocabulary
 
@@ -31,6 +37,41 @@ class Services:
         from sao_tui.services.clips import ClipIndex
 
         return ClipIndex(self.workspace)
+
+    @cached_property
+    def analyses(self) -> AnalysisStore:
+        """What has been measured of the clips."""
+        from sao_tui.services.analyses import AnalysisStore
+
+        return AnalysisStore(self.clips)
+
+    @cached_property
+    def analyser(self) -> Analyser:
+        """The background analysis; it measures nothing before its `start`."""
+        from sao_tui.services.analyser import Analyser
+
+        return Analyser(self.workspace, self.clips)
+
+    @cached_property
+    def pictures(self) -> PictureCache:
+        """Waveforms and spectrograms of clips."""
+        from sao_tui.services.pictures import PictureCache
+
+        return PictureCache(self.workspace.cache_folder)
+
+    @cached_property
+    def tempo(self) -> TempoReader:
+        """Tempo and key of single clips, measured by the worker's environment."""
+        from sao_tui.services.tempo import TempoReader
+
+        return TempoReader(self.workspace)
+
+    @cached_property
+    def tokens(self) -> TokenCounter:
+        """The text encoder's tokenizer."""
+        from sao_tui.services.tokens import TokenCounter
+
+        return TokenCounter(self.workspace)
 
     @cached_property
     def captions(self) -> CaptionStore:
@@ -89,6 +130,16 @@ class Services:
 
         return peaks(path, columns, self.workspace.cache_folder)
 
+    def detail(self, relpath: str, columns: int, rows: int = 0, span: tuple[float, float] | None = None) -> ClipFacts:
+        """Return everything that the detail pane shows of one clip; see clip_facts.read_facts.
+
+        Raises:
+            SaoError: The index cannot be read.
+        """
+        from sao_tui.services.clip_facts import read_facts
+
+        return read_facts(self, relpath, columns, rows, span)
+
     def save_settings(self, **changes: Any) -> None:
         """Write settings to sao.toml by dotted key.
 
@@ -98,6 +149,16 @@ class Services:
         from sao_tui.services.workspace import save_settings
 
         save_settings(self.workspace, **changes)
+
+    def measure_tempo(self, relpath: str) -> TempoReading:
+        """Measure tempo and key of a clip with the worker's environment, and keep them.
+
+        Raises:
+            SaoError: The clip has gone or cannot be read, or the worker's environment has no librosa.
+        """
+        from sao_tui.services.tempo import measure_tempo
+
+        return measure_tempo(self, relpath)
 
     def read_gpus(self) -> GpuReading:
         """Return the GPUs now."""
@@ -112,8 +173,8 @@ class Services:
         return read_host(self.workspace.root)
 
     def close(self) -> None:
-        """Stop what must not outlive the dashboard, such as a playing sound, and tidy the captions up."""
-        for name in ("generator", "playback", "captions"):
+        """Stop what must not outlive the dashboard, children and a playing sound, and tidy the captions up."""
+        for name in ("analyser", "tempo", "generator", "playback", "captions"):
             service = self.__dict__.get(name)
             if service is not None:
                 service.close()

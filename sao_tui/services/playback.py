@@ -99,7 +99,7 @@ class Playback:
             known = self._known_failure()
             if known is not None:
                 return PlayHandle(null.NAME, null.where_it_is(path, self._environ), known)
-            attempt = _Attempt(players, path, self._environ, self._note_failure)
+            attempt = _Attempt(players, path, self._environ, self._note_failure, self._clock)
             self._current = attempt
             attempt.start()
         return attempt.wait_until_settled()
@@ -115,6 +115,13 @@ class Playback:
         """Return whether a sound is on, or a player about to start."""
         attempt = self._current
         return attempt is not None and attempt.is_alive()
+
+    def position_seconds(self) -> float | None:
+        """Return how far into the clip the sound is, by the clock since a player started; None when nothing plays."""
+        attempt = self._current
+        if attempt is None or attempt.started is None or not attempt.is_alive():
+            return None
+        return self._clock() - attempt.started
 
     def status(self) -> PlayHandle | None:
         """Return what became of the last request by now; a player may fail after it had started."""
@@ -178,6 +185,7 @@ class _Attempt:
         path: Path,
         environ: Mapping[str, str],
         on_failure: Callable[[tuple[str, ...]], None],
+        clock: Callable[[], float],
     ) -> None:
         self._players = players
         self._path = path
@@ -189,7 +197,10 @@ class _Attempt:
         self._process: subprocess.Popen[bytes] | None = None
         self._cancelled = False
         self._thread = threading.Thread(target=self._run, name="playback", daemon=True)
+        self._clock = clock
         self.handle: PlayHandle | None = None
+        self.started: float | None = None
+        """When a player began to sound."""
 
     def start(self) -> None:
         self._thread.start()
@@ -277,6 +288,7 @@ class _Attempt:
     def _settle(self, player: Player) -> None:
         message = f"Playing {self._path.name} with {player.name}."
         self.handle = PlayHandle(player.name, message, tuple(self._reasons))
+        self.started = self.started if self.started is not None else self._clock()
         self._settled.set()
 
 

@@ -11,9 +11,15 @@ from types import SimpleNamespace
 from typing import Any
 
 from sao_tui.core.errors import SaoError
+from sao_tui.services.analysis import Analysis
 from sao_tui.services.captions import CaptionChanges, CaptionConflict
+from sao_tui.services.clip_facts import ClipFacts
 from sao_tui.services.clips import ClipCounts, ClipRow, FolderCount, ScanReport
 from sao_tui.services.gpu import GpuReading, GpuSample, HostSample
+from sao_tui.services.model_hearing import Padding
+from sao_tui.services.spectrogram import ClipPicture
+from sao_tui.services.tempo import TempoReading
+from sao_tui.services.tokens import TokenCount
 from sao_tui.services.views import SavedFilter
 from sao_tui.services.workspace import Workspace, WorkspaceSettings
 
@@ -206,6 +212,7 @@ class FakePlayback:
     def __init__(self, player: str = "miniaudio") -> None:
         self.player = player
         self.played: list[Path] = []
+        self.position = 0.5
         self._playing = False
 
     def play(self, path: Path) -> SimpleNamespace:
@@ -221,6 +228,9 @@ class FakePlayback:
 
     def is_playing(self) -> bool:
         return self._playing
+
+    def position_seconds(self) -> float | None:
+        return self.position if self._playing else None
 
     def close(self) -> None:
         self.stop()
@@ -251,6 +261,9 @@ class FakeServices:
         self.captions = FakeCaptions(rows)
         self.views = FakeViews()
         self.saved: dict[str, Any] = {}
+        self.analysis = Analysis(-0.3, -14.2, 0.0, 0.12, tags={"title": "Kick one", "genre": "techno"})
+        self.measured: list[str] = []
+        self.tempo_error: SaoError | None = None
         self.playback = FakePlayback()
         self.jobs = FakeJobs()
         self.gpu_reading = GpuReading("ok", "", (GpuSample(0, "NVIDIA H100", 80_000_000_000, 12_300_000_000),))
@@ -258,6 +271,28 @@ class FakeServices:
     def peaks(self, path: Path, columns: int) -> list[tuple[float, float]]:
         loudness = [math.exp(-3 * at / columns) * (0.6 + 0.4 * math.sin(at / 2)) for at in range(columns)]
         return [(-level, level) for level in loudness]
+
+    def detail(self, relpath: str, columns: int, rows: int = 0, span: tuple[float, float] | None = None) -> ClipFacts:
+        row = self.clips.row_for(relpath)
+        if row is None:
+            raise SaoError(f"{relpath} is not in the dataset any more.", "Read the folder again.")
+        path = self.workspace.dataset_folder / relpath
+        if row.error:
+            return ClipFacts(row, path, prompt=row.caption, picture_problem=row.error)
+        start, end = span or (0.0, row.seconds)
+        level = self.peaks(path, 2 * columns)
+        mel = bytes(min(31, (band * 5 + column) % 40) for band in range(rows) for column in range(columns))
+        picture = ClipPicture(columns, level, mel, start, end, 22050.0)
+        tokens = TokenCount(len(row.caption.split()) + 1, 64, row.caption)
+        padding = Padding(row.seconds, 11.9, 1 - row.seconds / 11.9, 0.0)
+        return ClipFacts(row, path, self.analysis, row.caption, tokens, "", padding, "", picture)
+
+    def measure_tempo(self, relpath: str) -> TempoReading:
+        self.measured.append(relpath)
+        if self.tempo_error:
+            raise self.tempo_error
+        self.analysis = replace(self.analysis, bpm=120.2, musical_key="A minor")
+        return TempoReading(120.2, 0.97, "A minor", 0.84)
 
     def save_settings(self, **changes: Any) -> None:
         self.saved |= changes

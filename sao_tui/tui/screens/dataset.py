@@ -14,10 +14,9 @@ from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import Worker
 
-from sao_tui.tui.screens.dataset_analysis import DatasetAnalysis
+from sao_tui.tui.screens.dataset_detail import DatasetDetail
 from sao_tui.tui.screens.dataset_messages import (
     FolderChanged,
-    PeaksRead,
     ScanEnded,
     ScanProgressed,
 )
@@ -25,7 +24,6 @@ from sao_tui.tui.studio.base import StudioResult
 from sao_tui.tui.studio.columns import ColumnsChosen
 from sao_tui.tui.widgets.clip_detail import ClipDetail
 from sao_tui.tui.widgets.clip_table import ClipTable
-from sao_tui.tui.widgets.waveform import Waveform
 
 REST_SECONDS = 0.12
 """How long the cursor must rest until the clip under it is shown in detail: longer than a held key takes to repeat."""
@@ -43,7 +41,7 @@ Filter (`/`) by words, `caption:`, `tag:`, `folder:drums`, `dur<2`, `uncaptioned
 """
 
 
-class DatasetScreen(DatasetAnalysis):
+class DatasetScreen(DatasetDetail):
     """Table of clips with their captions."""
 
     MODE = "dataset"
@@ -159,20 +157,8 @@ class DatasetScreen(DatasetAnalysis):
     def show_current_clip(self) -> None:
         """Show the clip under the cursor in detail."""
         if self.query_one(ClipDetail).show(self.query_one(ClipTable).current_row):
-            self._bring_peaks()
+            self.bring_facts()
             self.prefer_clips_in_view()
-
-    @on(Waveform.Resized)
-    def _bring_peaks(self) -> None:
-        detail = self.query_one(ClipDetail)
-        if detail.row is not None and not detail.row.error and detail.num_columns:
-            self._read_peaks(detail.row.relpath, detail.num_columns)
-
-    @on(PeaksRead)
-    def _show_peaks(self, message: PeaksRead) -> None:
-        detail = self.query_one(ClipDetail)
-        if detail.row is not None and detail.row.relpath == message.relpath:
-            detail.show_peaks(message.peaks)
 
     def action_play(self) -> None:
         """Play the clip under the cursor."""

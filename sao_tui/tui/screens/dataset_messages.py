@@ -10,6 +10,7 @@ from textual.message import Message
 
 if TYPE_CHECKING:
     from sao_tui.core.errors import SaoError
+    from sao_tui.services.clip_facts import ClipFacts
     from sao_tui.services.clips import ClipCounts, ClipRow, ScanReport
 
 
@@ -118,11 +119,27 @@ class CaptionConflicted(Message):
 
 
 @dataclass
-class PeaksRead(Message):
-    """The waveform of a clip has been read; empty where it cannot be."""
+class FactsRead(Message):
+    """What there is to say about a clip has been read; None for a clip that has gone meanwhile."""
+
+    facts: ClipFacts | None
+    span: tuple[float, float] | None
+    """The part that its picture shows."""
+
+
+@dataclass
+class PlaybackMoved(Message):
+    """How far into the clip the sound is; None when it has ended."""
+
+    seconds: float | None
+
+
+@dataclass
+class TempoMeasured(Message):
+    """Tempo and key of a clip are known as far as they are clear."""
 
     relpath: str
-    peaks: list[tuple[float, float]]
+    text: str
 
 
 @dataclass

@@ -23,7 +23,6 @@ from sao_tui.tui.screens.dataset_messages import (
     IdsRead,
     MarksOutdated,
     PageRead,
-    PeaksRead,
     ScanEnded,
     ScanProgressed,
     SettingsSaved,
@@ -97,12 +96,6 @@ class DatasetWorkers(BaseScreen):
     def _read_pages(self, generation: int, pages: dict[int, Sequence[int]]) -> None:
         for page, ids in pages.items():
             self.post_message(PageRead(generation, page, self.services.clips.rows(ids)))
-
-    @work(thread=True, group="peaks", exclusive=True, exit_on_error=False)
-    def _read_peaks(self, relpath: str, columns: int) -> None:
-        peaks = self.services.peaks(self.services.workspace.dataset_folder / relpath, columns)
-        if not get_current_worker().is_cancelled:
-            self.post_message(PeaksRead(relpath, peaks))
 
     @work(thread=True, group="captions", exit_on_error=False)
     def _save_caption(self, relpath: str, text: str, before: str) -> None:

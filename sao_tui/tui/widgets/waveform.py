@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -17,6 +18,9 @@ from sao_tui.tui.widgets.braille import BrailleGrid
 
 _MIN_PEAK = 0.02
 """Quieter clips are drawn as they are, not blown up to the full height."""
+
+_LABEL_CELLS = 9
+"""Cells from one time on the axis to the next, at least."""
 
 
 class Waveform(Widget):
@@ -50,7 +54,7 @@ class Waveform(Widget):
         super().__init__(id=id)
         self._empty_text = empty_text
         self._peaks: Sequence[tuple[float, float]] = ()
-        self._seconds = 0.0
+        self._start_seconds = self._seconds = 0.0
         self._cursor_seconds: float | None = None
         self._grid = BrailleGrid(0, 0)
 
@@ -59,10 +63,15 @@ class Waveform(Widget):
         """Dot columns that can be shown, which is how many peaks to ask for."""
         return self.size.width * 2
 
-    def show(self, peaks: Sequence[tuple[float, float]], seconds: float) -> None:
-        """Draw a clip's peaks, (smallest, largest) sample by column between -1 and 1."""
+    def show(self, peaks: Sequence[tuple[float, float]], seconds: float, start_seconds: float = 0.0) -> None:
+        """Draw a clip's peaks, (smallest, largest) sample by column between -1 and 1.
+
+        Args:
+            seconds: Where they end; the length of the clip, or of the part of it that is shown.
+            start_seconds: Where they begin.
+        """
         self._peaks = peaks
-        self._seconds = seconds
+        self._start_seconds, self._seconds = start_seconds, seconds
         self._cursor_seconds = None
         self._draw()
 
@@ -72,10 +81,18 @@ class Waveform(Widget):
         self.show((), 0.0)
 
     def set_cursor(self, seconds: float | None) -> None:
-        """Mark where playback is, None for nowhere; only the last line is drawn anew."""
-        if seconds != self._cursor_seconds:
-            self._cursor_seconds = seconds
-            self.refresh(Region(0, self.size.height - 1, self.size.width, 1))
+        """Mark where playback is, None for nowhere; only cells of the last line that change are drawn anew."""
+        before, self._cursor_seconds = self._cursor_seconds, seconds
+        if seconds == before:
+            return
+        width, y = self.size.width, self.size.height - 1
+        if seconds is None or before is None:
+            self.refresh(Region(0, y, width, 1))
+            return
+        text = self._position_text(seconds)
+        room = max(1, width - len(text))
+        places = sorted((self._place(before, room), self._place(seconds, room)))
+        self.refresh(Region(places[0], y, places[1] - places[0] + 1, 1), Region(room, y, width - room, 1))
 
     def on_resize(self) -> None:
         """Draw at the new size and say how many peaks fit."""
@@ -112,19 +129,52 @@ class Waveform(Widget):
     def _time_line(self, width: int) -> Strip:
         """Return the time axis; while playing, a mark on it."""
         time_style = self.get_component_rich_style("waveform--time")
-        total = format_duration(self._seconds)
         cursor = self._cursor_seconds
         if cursor is None or not self._seconds:
-            return Strip([Segment(f"0 {total:>{max(0, width - 2)}}"[:width], time_style)], width)
-        text = f" {format_duration(cursor)} / {total}"
+            return Strip([Segment(time_axis(self._start_seconds, self._seconds, width), time_style)], width)
+        text = self._position_text(cursor)
         room = max(1, width - len(text))
-        place = min(room - 1, int(room * cursor / self._seconds))
+        place = self._place(cursor, room)
         return Strip(
             [
                 Segment("━" * place + "●", self.get_component_rich_style("waveform--cursor")),
                 Segment("─" * (room - place - 1) + text, time_style),
             ]
         ).adjust_cell_length(width)
+
+    def _position_text(self, cursor_seconds: float) -> str:
+        """Return position and end in one width, so that the bar beside them stays as long as it is."""
+        end = format_duration(self._seconds)
+        return f" {format_duration(cursor_seconds):>{len(end)}} / {end}"
+
+    def _place(self, cursor_seconds: float, room: int) -> int:
+        """Return the cell of the bar at which a time is; at its ends for times that are not shown."""
+        share = (cursor_seconds - self._start_seconds) / max(1e-9, self._seconds - self._start_seconds)
+        return min(room - 1, max(0, int(room * share)))
+
+
+def time_axis(start_seconds: float, end_seconds: float, width: int) -> str:
+    """Return `width` cells of round times, each at its place, and the end."""
+    span = end_seconds - start_seconds
+    end = format_duration(end_seconds) if span >= 1 or end_seconds >= 60 else f"{end_seconds:.3f} s"
+    if width <= len(end) or span <= 0:
+        return f"{end:>{max(0, width)}}"[: max(0, width)]
+    step = _round_step(span * _LABEL_CELLS / width)
+    line = [" "] * width
+    time = math.ceil(start_seconds / step - 1e-6) * step
+    while time <= end_seconds:
+        place = round(width * (time - start_seconds) / span)
+        label = f"{time:.{max(0, -math.floor(math.log10(step)))}f}" if time else "0"
+        if place + len(label) < width - len(end):
+            line[place : place + len(label)] = label
+        time += step
+    return "".join(line)[: width - len(end)] + end
+
+
+def _round_step(at_least: float) -> float:
+    """Return the smallest of 1, 2 or 5 times a power of ten that is not below."""
+    power: float = 10.0 ** math.floor(math.log10(at_least))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= at_least * 0.999)
 
 
 def _dot(value: float, num_dots: int) -> int:
