@@ -9,12 +9,18 @@ from sao_tui.services.workspace import Workspace, open_workspace
 
 
 def new(arguments: argparse.Namespace) -> Answer:
-    """Write the configs that are missing."""
-    from sao_tui.services.new_configs import write_missing_configs
+    """Write the configs that are missing; exit status 1 when there is nothing to make the model config from."""
+    from sao_tui.services.new_configs import BASE_CONFIG_NAME, write_missing_configs
 
-    written = write_missing_configs(open_workspace(arguments.workspace))
-    lines = [f"Wrote {path}" for path in written] or ["All configs are there already."]
-    return Answer({"written": [str(path) for path in written]}, lines)
+    workspace = open_workspace(arguments.workspace)
+    written = write_missing_configs(workspace)
+    lines = [f"Wrote {path}" for path in written]
+    is_complete = workspace.model_config_file.exists()
+    if not is_complete:
+        downloaded = workspace.models_folder / BASE_CONFIG_NAME
+        lines.append(f"{workspace.model_config_file} is still missing: download {downloaded} first.")
+    document = {"written": [str(path) for path in written], "complete": is_complete}
+    return Answer(document, lines or ["All configs are there already."], is_complete)
 
 
 def check(arguments: argparse.Namespace) -> Answer:

@@ -243,3 +243,12 @@ def test_without_a_terminal_the_dashboard_says_so_instead_of_waiting_for_keys(de
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("error: The dashboard needs a terminal")
+
+
+def test_config_new_says_when_the_model_config_cannot_be_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, "init", tmp_path / "ws")
+    status, out, _ = run(capsys, "config", "new", "-w", tmp_path / "ws")
+    assert status == 1
+    assert "models/base_model_config.json" in out
