@@ -9,17 +9,17 @@ from sao_tui.services.workspace import Workspace, open_workspace
 
 
 def new(arguments: argparse.Namespace) -> Answer:
-    """Write the configs that are missing."""
+    """Write the configs that are missing; exit status 1 when there is nothing to make the model config from."""
     from sao_tui.services.new_configs import missing_model_config, write_missing_configs
 
     workspace = open_workspace(arguments.workspace)
     written = write_missing_configs(workspace)
     lines = [f"Wrote {path}" for path in written]
-    if missing := missing_model_config(workspace):
+    missing = missing_model_config(workspace)
+    if missing:
         lines += [missing.message, missing.hint]
-    return Answer(
-        {"written": [str(path) for path in written]}, lines or ["All configs are there already."], ok=not missing
-    )
+    document = {"written": [str(path) for path in written], "complete": missing is None}
+    return Answer(document, lines or ["All configs are there already."], missing is None)
 
 
 def check(arguments: argparse.Namespace) -> Answer:

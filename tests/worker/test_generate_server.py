@@ -122,6 +122,7 @@ def test_a_wrong_request_is_refused_in_one_sentence(server, request_, changes, w
         (b"<html>please log in</html>", "is a web page"),
         (pickle.dumps(os.system), "would run"),
     ],
+    ids=["half an archive", "web page", "pickle of code"],
 )
 def test_a_file_that_is_no_model_is_described_in_words(server, request_, tmp_path, content, words) -> None:
     file = tmp_path / "model.ckpt"
