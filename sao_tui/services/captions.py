@@ -16,7 +16,8 @@ from pathlib import Path
 
 from sao_tui.core.errors import SaoError
 from sao_tui.core.files import write_atomically
-from sao_tui.services.captions_file import MetadataLines, is_unicode, lock_folder
+from sao_tui.core.unicode import is_unicode
+from sao_tui.services.captions_file import MetadataLines, lock_folder
 from sao_tui.services.workspace import Workspace
 
 _MAX_UNDO = 200

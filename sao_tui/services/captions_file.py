@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sao_tui.core.errors import SaoError
+from sao_tui.core.unicode import is_unicode
 
 
 class MetadataLines:
@@ -160,15 +161,6 @@ class MetadataLines:
             f"Line {number + 1} of {self._path} {what}.",
             f"Correct line {number + 1} in a text editor; captions are not written before.",
         )
-
-
-def is_unicode(text: str) -> bool:
-    """Return whether text holds whole characters only: no tokenizer and no index takes half of one."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def encode_record(record: dict[str, Any]) -> bytes:

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from sao_tui.core.errors import SaoError
+from sao_tui.core.unicode import is_unicode
 
 if TYPE_CHECKING:
     from sao_tui.services.generation import GenerateRequest
@@ -38,10 +39,8 @@ def check_request(request: GenerateRequest, longest_seconds: float) -> None:
 
 
 def _check_prompt(name: str, text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise SaoError(f"The {name} is not UTF-8: {text!a}.", "Type it again in a UTF-8 terminal.") from error
+    if not is_unicode(text):
+        raise SaoError(f"The {name} is not UTF-8: {text!a}.", "Type it again in a UTF-8 terminal.")
 
 
 def _check_numbers(request: GenerateRequest, longest_seconds: float) -> None:

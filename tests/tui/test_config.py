@@ -94,6 +94,20 @@ async def test_a_file_that_was_broken_meanwhile_takes_no_changes(tmp_path: Path)
         assert form.value("train:max_steps") == 77
 
 
+async def test_a_model_config_that_is_missing_keeps_no_other_change_from_the_disk(tmp_path: Path) -> None:
+    services = real_workspace(tmp_path / "w")
+    services.workspace.model_config_file.unlink()
+    app = app_over(services)
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        form = await opened(pilot)
+        form.move_to("train:max_steps")
+        await type_over(pilot, "77")
+        await pilot.press("enter", "w")
+        await settled(pilot)
+        assert load_train_settings(services.workspace.train_config_file).max_steps == 77
+        assert "Not written." not in screen_text(app)
+
+
 async def test_coming_back_shows_what_was_written_meanwhile_and_keeps_changes(tmp_path: Path) -> None:
     services = real_workspace(tmp_path / "w")
     file = services.workspace.train_config_file

@@ -20,7 +20,7 @@ from sao_tui.tui.app import SaoApp
 from sao_tui.tui.widgets.caption_editor import CaptionEditor
 from sao_tui.tui.widgets.clip_detail import ClipDetail
 from sao_tui.tui.widgets.clip_table import ClipTable
-from tests.fakes.services import FOLDER, FakeClips, FakePlayback, FakeServices, clip_rows
+from tests.fakes.services import FOLDER, FakeCaptions, FakeClips, FakePlayback, FakeServices, clip_rows
 from tests.tui.helpers import LARGE, SMALL, app_over, real_workspace, screen_text, settled, wait_for
 
 pytestmark = pytest.mark.tui
@@ -345,6 +345,45 @@ async def test_letters_typed_in_one_burst_with_enter_belong_to_the_caption() -> 
         await wait_for(pilot, lambda: bool(app.screen.query("#caption-input")))
 
 
+def post(app: SaoApp, *keys: str) -> None:
+    """Press keys in one burst, as a slow line delivers them."""
+    for key in keys:
+        app.post_message(Key({" ": "space", "/": "slash"}.get(key, key), key if len(key) == 1 else None))
+
+
+async def test_a_filter_typed_in_one_burst_is_a_filter() -> None:
+    services = FakeServices()
+    app = app_over(services)
+    async with app.run_test(size=SMALL) as pilot:
+        await settled(pilot)
+        post(app, "/", *"sweeps", "backspace", "enter")
+        table = app.screen.query_one(ClipTable)
+        await wait_for(pilot, lambda: len(table.ids) == 20 and not app.screen.query("#filter"))
+        assert app.focused is table
+        assert not app.screen.query_one(CaptionEditor).is_editing
+        await pilot.press("down")
+        assert table.cursor == 1
+        post(app, "/", *"abc", "escape")
+        await wait_for(pilot, lambda: len(table.ids) == 60 and not app.screen.query("#filter"))
+
+
+async def test_a_caption_typed_in_one_burst_is_saved_or_left_as_it_was() -> None:
+    services = FakeServices()
+    app = app_over(services)
+    async with app.run_test(size=SMALL) as pilot:
+        await settled(pilot)
+        row = app.screen.query_one(ClipTable).current_row
+        assert row is not None
+        post(app, "enter", *" unr", "enter")
+        await wait_for(pilot, lambda: services.captions.get(row.relpath) == row.caption + " unr")
+        await wait_for(pilot, lambda: not app.screen.query("#caption-input"))
+        post(app, "enter", *" more", "escape")
+        await settled(pilot)
+        await wait_for(pilot, lambda: not app.screen.query("#caption-input"))
+        assert services.captions.get(row.relpath) == row.caption + " unr"
+        assert isinstance(app.focused, ClipTable)
+
+
 async def test_a_caption_written_here_is_in_the_file_on_the_disk(tmp_path: Path) -> None:
     services = real_workspace(tmp_path / "w")
     folder = services.workspace.dataset_folder
@@ -360,3 +399,46 @@ async def test_a_caption_written_here_is_in_the_file_on_the_disk(tmp_path: Path)
         await wait_for(pilot, lambda: "1 captioned" in screen_text(app))
     line = json.loads(services.workspace.metadata_file.read_text())
     assert (line["audio_path"], line["text"]) == ("kick [1].wav", "a dull kick")
+
+
+async def test_a_caption_that_cannot_be_saved_is_kept_for_the_next_try() -> None:
+    class FullDisk(FakeCaptions):
+        is_full = True
+
+        def set(self, relpath: str, text: str, *, expected: str | None = None) -> None:
+            if self.is_full:
+                raise SaoError("Cannot write metadata.jsonl: No space left on device.", "Free some space.")
+            super().set(relpath, text, expected=expected)
+
+    services = FakeServices()
+    services.captions = captions = FullDisk(clip_rows())
+    app = app_over(services)
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        await settled(pilot)
+        await pilot.press("n", "enter", *"a long story", "enter")
+        await settled(pilot)
+        assert "not saved; enter on the clip" in screen_text(app)
+        assert "saving…" not in screen_text(app)
+        captions.is_full = False
+        await pilot.press("enter")
+        await settled(pilot)
+        assert app.screen.query_one("#caption-input", Input).value == "a long story"
+        await pilot.press("enter")
+        await settled(pilot)
+        row = app.screen.query_one(ClipTable).current_row
+        assert row is not None
+        assert captions.get(row.relpath) == "a long story"
+
+
+async def test_a_filter_that_makes_no_sense_is_not_said_to_match() -> None:
+    app = app_over(FakeServices())
+    async with app.run_test(size=LARGE) as pilot:
+        await settled(pilot)
+        await pilot.press("slash", *"nonsense:")
+        await wait_for(pilot, lambda: "nonsense is not known." in screen_text(app))
+        await pilot.press("enter")
+        await settled(pilot)
+        assert "not filtered: nonsense is not known." in screen_text(app)
+        assert "match" not in screen_text(app)
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: "not filtered" not in screen_text(app))

@@ -228,7 +228,9 @@ Every weights file of the runs and of models/. What a file is, is told by its te
 
     def _current(self) -> CheckpointRow | None:
         row = self.query_one(CheckpointTable).current
-        if row is None:
+        if row is None and not self.has_class("-empty"):
+            self.note("the files are still being read")
+        elif row is None:
             self.toast("There is no checkpoint yet.", "Start a run on the Train screen (3).", severity="warning")
         return row
 

@@ -104,8 +104,8 @@ def field_path(key: str) -> str:
     return key.split(":", 1)[1]
 
 
-def read_documents(workspace: Workspace) -> tuple[list[Document], list[SaoError]]:
-    """Read the configs of a workspace; those that cannot be read are left out, with the reason."""
+def read_documents(workspace: Workspace) -> tuple[list[Document], dict[ConfigKind, SaoError]]:
+    """Read the configs of a workspace; those that cannot be read are left out, with the reason of each."""
     from sao_tui.services.configs import KINDS, read_json, read_toml
     from sao_tui.services.new_configs import missing_model_config
 
@@ -114,7 +114,8 @@ def read_documents(workspace: Workspace) -> tuple[list[Document], list[SaoError]
         "model": workspace.model_config_file,
         "dataset": workspace.dataset_config_file,
     }
-    documents, errors = [], []
+    documents: list[Document] = []
+    errors: dict[ConfigKind, SaoError] = {}
     for kind in KINDS:
         try:
             raw = read_toml(files[kind]) if kind == "train" else read_json(files[kind])
@@ -123,7 +124,7 @@ def read_documents(workspace: Workspace) -> tuple[list[Document], list[SaoError]
             missing = missing_model_config(workspace) if kind == "model" else None
             if missing is None and not files[kind].exists():
                 missing = SaoError(error.message, "Press m to make it, or correct its path in sao.toml.")
-            errors.append(missing or error)
+            errors[kind] = missing or error
     return documents, errors
 
 

@@ -50,7 +50,7 @@ class ConfigWorkers(BaseScreen):
     def _read(self) -> None:
         documents, errors = read_documents(self.services.workspace)
         values = {key: value for document in documents for key, value in document.values().items()}
-        self.post_message(DocumentsRead(documents, values, errors))
+        self.post_message(DocumentsRead(documents, values, list(errors.values())))
 
     @work(thread=True, group="check", exclusive=True, exit_on_error=False)
     def _check(self, documents: list[Document], values: Mapping[str, Any], *, show: bool) -> None:
@@ -68,8 +68,9 @@ class ConfigWorkers(BaseScreen):
         saved = []
         # Read again: what another dashboard or an editor has written meanwhile stays.
         documents, problems = read_documents(self.services.workspace)
-        if problems and changes:
-            raise SaoError(f"Not written. {problems[0].message}", problems[0].hint)
+        for kind, problem in problems.items():
+            if any(key.startswith(f"{kind}:") for key in changes):
+                raise SaoError(f"Not written. {problem.message}", problem.hint)
         for document in documents:
             raw = document.changed({**document.values(), **changes})
             if raw != document.raw:
@@ -84,7 +85,6 @@ class ConfigWorkers(BaseScreen):
         made = write_missing_configs(self.services.workspace)
         names = ", ".join(path.name for path in made)
         missing = missing_model_config(self.services.workspace)
-        if names or not missing:
-            self.post_message(Saved(f"made {names}" if names else "no config is missing"))
-        elif missing:
+        if missing and not made:
             raise missing
+        self.post_message(Saved(f"made {names}" if made else "no config is missing"))

@@ -16,8 +16,8 @@ from textual.widgets import Static
 from textual.worker import Worker
 
 from sao_tui.core.units import format_duration
+from sao_tui.tui.screens.dataset_captions import DatasetCaptions
 from sao_tui.tui.screens.dataset_messages import (
-    CaptionConflicted,
     CaptionsChanged,
     ClipFound,
     FilterRefused,
@@ -28,11 +28,10 @@ from sao_tui.tui.screens.dataset_messages import (
     ScanEnded,
     ScanProgressed,
 )
-from sao_tui.tui.screens.dataset_workers import DatasetWorkers
 from sao_tui.tui.text import one_line
-from sao_tui.tui.widgets.caption_editor import CaptionEditor
 from sao_tui.tui.widgets.clip_detail import ClipDetail
 from sao_tui.tui.widgets.clip_table import ClipTable
+from sao_tui.tui.widgets.typed_ahead import type_into
 from sao_tui.tui.widgets.waveform import Waveform
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ Filter by words, `uncaptioned:yes`, `unreadable:yes`, `folder:drums`, `dur<2`, `
 """
 
 
-class DatasetScreen(DatasetWorkers):
+class DatasetScreen(DatasetCaptions):
     """Table of clips with their captions."""
 
     MODE = "dataset"
@@ -69,6 +68,8 @@ class DatasetScreen(DatasetWorkers):
     ]
 
     _filter_text = ""
+    _refusal = ""
+    """What is wrong with the filter, so that it is not applied."""
     _sort = SORTS[0]
     _counts: ClipCounts | None = None
     _progress = ""
@@ -128,7 +129,7 @@ class DatasetScreen(DatasetWorkers):
 
     @on(IdsRead)
     def _show_ids(self, message: IdsRead) -> None:
-        self._counts = message.counts
+        self._counts, self._refusal = message.counts, ""
         table = self.query_one(ClipTable)
         if message.ids == table.ids:
             table.read_again()
@@ -144,7 +145,9 @@ class DatasetScreen(DatasetWorkers):
 
     @on(FilterRefused)
     def _show_refusal(self, message: FilterRefused) -> None:
+        self._refusal = message.error.message
         self.note(message.error.message)
+        self._show_summary()
 
     @on(PageRead)
     def _show_page(self, message: PageRead) -> None:
@@ -165,21 +168,6 @@ class DatasetScreen(DatasetWorkers):
             if detail.row is not None and detail.row.relpath == message.row.relpath:
                 detail.show(message.row)
         self._show_summary()
-
-    @on(CaptionConflicted)
-    def _ask_about_conflict(self, message: CaptionConflicted) -> None:
-        text = f"{one_line(message.relpath)}\n\nyours:  {one_line(message.mine)}\ntheirs: {one_line(message.theirs)}"
-        from sao_tui.tui.dialogs import Choice, ChoiceDialog
-
-        choices = [Choice("m", "write mine", "mine"), Choice("t", "keep theirs", "theirs")]
-
-        def settle(answer: str | None) -> None:
-            if answer == "mine":
-                self._save_caption(message.relpath, message.mine, message.theirs)
-            else:
-                self._take_theirs(message.relpath, message.theirs)
-
-        self.app.push_screen(ChoiceDialog("Another program has changed this caption", text, choices), settle)
 
     @on(PeaksRead)
     def _show_peaks(self, message: PeaksRead) -> None:
@@ -215,22 +203,6 @@ class DatasetScreen(DatasetWorkers):
         if detail.row is not None and not detail.row.error and detail.num_columns:
             self._read_peaks(detail.row.relpath, detail.num_columns)
 
-    @on(ClipTable.Opened)
-    async def _edit_caption(self) -> None:
-        editor = self.query_one(CaptionEditor)
-        await editor.edit()
-        self.query_one(ClipTable).hand_over(editor.type_in if editor.is_editing else None)
-
-    @on(CaptionEditor.Submitted)
-    def _caption_submitted(self, message: CaptionEditor.Submitted) -> None:
-        self.note("saving…")
-        self._save_caption(message.relpath, message.text, message.before)
-
-    @on(CaptionEditor.Closed)
-    def _caption_closed(self) -> None:
-        self.query_one(ClipTable).hand_over(None)
-        self.query_one(ClipTable).focus()
-
     def on_input_changed(self, event: Input.Changed) -> None:
         """Apply the filter once the keys rest."""
         if event.input.id == "filter":
@@ -247,6 +219,7 @@ class DatasetScreen(DatasetWorkers):
     async def _close_filter(self) -> None:
         await self.query("#filter").remove()
         self.remove_class("-filtering")
+        self.query_one(ClipTable).hand_over(None)
         self._show_summary()
         self.query_one(ClipTable).focus()
 
@@ -258,6 +231,13 @@ class DatasetScreen(DatasetWorkers):
         if row is not None:
             self.play_file(self.services.workspace.dataset_folder / row.relpath)
 
+    def _type_filter(self, text: str) -> None:
+        from textual.widgets import Input
+
+        for line in self.query("#filter").results(Input):
+            type_into(line, text, self.action_leave)
+
+    @on(ClipTable.FilterWanted)
     async def action_filter(self) -> None:
         """Open the filter."""
         from textual.widgets import Input
@@ -267,6 +247,7 @@ class DatasetScreen(DatasetWorkers):
             line = Input(self._filter_text, placeholder=FILTER_HINT, compact=True, select_on_focus=False, id="filter")
             await self.query_one("#list").mount(line, before=0)
             line.focus()
+        self.query_one(ClipTable).hand_over(self._type_filter)
 
     async def action_leave(self) -> None:
         """Take the filter away."""
@@ -300,7 +281,7 @@ class DatasetScreen(DatasetWorkers):
 
     def _show_summary(self) -> None:
         num_shown = len(self.query_one(ClipTable).ids)
-        text = summary_text(self._counts, num_shown, self._filter_text, self._progress)
+        text = summary_text(self._counts, num_shown, self._filter_text, self._refusal, self._progress)
         self.query_one("#summary", Static).update(text, layout=False)
 
 
@@ -308,10 +289,12 @@ def _is_idle(worker: Worker[None] | None) -> bool:
     return worker is None or worker.is_finished
 
 
-def summary_text(counts: ClipCounts | None, num_shown: int, filter_text: str, progress: str) -> Content:
+def summary_text(counts: ClipCounts | None, num_shown: int, filter_text: str, refusal: str, progress: str) -> Content:
     """Return the line above the table."""
     parts: list[str] = []
-    if filter_text:
+    if refusal:
+        parts.append(f"not filtered: {one_line(refusal)}")
+    elif filter_text:
         parts.append(f"{num_shown} match {one_line(filter_text)!r}")
     if counts is not None and counts.num_clips:
         parts.append(f"{counts.num_clips} clip{'s' * (counts.num_clips != 1)}")

@@ -86,6 +86,14 @@ class CaptionConflicted(Message):
 
 
 @dataclass
+class CaptionNotSaved(Message):
+    """A caption could not be written; the worker's error says why."""
+
+    relpath: str
+    text: str
+
+
+@dataclass
 class PeaksRead(Message):
     """The waveform of a clip has been read; empty where it cannot be."""
 

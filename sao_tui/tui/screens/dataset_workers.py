@@ -13,6 +13,7 @@ from sao_tui.core.errors import SaoError
 from sao_tui.tui.base import BaseScreen
 from sao_tui.tui.screens.dataset_messages import (
     CaptionConflicted,
+    CaptionNotSaved,
     CaptionsChanged,
     ClipFound,
     FilterRefused,
@@ -90,6 +91,9 @@ class DatasetWorkers(BaseScreen):
         except CaptionConflict as conflict:
             self.post_message(CaptionConflicted(conflict.relpath, conflict.mine, conflict.theirs))
             return
+        except SaoError:
+            self.post_message(CaptionNotSaved(relpath, text))
+            raise
         clips.set_captions({relpath: text})
         self.post_message(CaptionsChanged("saved", clips.row_for(relpath), clips.counts()))
 

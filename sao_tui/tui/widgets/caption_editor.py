@@ -12,6 +12,8 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+from sao_tui.tui.widgets.typed_ahead import type_into
+
 if TYPE_CHECKING:
     from textual.widgets import Input
 
@@ -53,6 +55,7 @@ class CaptionEditor(Vertical):
         self._relpath = ""
         self._caption = ""
         self._edited = ("", "")
+        self._unsaved: dict[str, str] = {}
 
     @property
     def is_editing(self) -> bool:
@@ -82,7 +85,7 @@ class CaptionEditor(Vertical):
             return
         self._edited = (self._relpath, self._caption)
         line = Input(
-            self._caption,
+            self._unsaved.pop(self._relpath, self._caption),
             compact=True,
             select_on_focus=False,
             placeholder="what one hears, in words",
@@ -92,11 +95,16 @@ class CaptionEditor(Vertical):
         await self.mount(line, before="#caption-hint")
         line.focus()
 
+    def keep(self, relpath: str, text: str) -> None:
+        """Have the next edit of a clip go on with a text that could not be saved."""
+        self._unsaved[relpath] = text
+
     def type_in(self, text: str) -> None:
         """Write into the open line as if it had been typed there."""
         from textual.widgets import Input
 
-        self.query_one("#caption-input", Input).insert_text_at_cursor(text)
+        for line in self.query("#caption-input").results(Input):
+            type_into(line, text, self.action_cancel)
 
     async def action_cancel(self) -> None:
         """Leave the caption as it was."""

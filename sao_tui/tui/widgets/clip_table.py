@@ -20,6 +20,7 @@ from textual.strip import Strip
 from sao_tui.tui.text import fit
 from sao_tui.tui.widgets.clip_pages import ClipPages
 from sao_tui.tui.widgets.cursor_view import CURSOR, CursorView
+from sao_tui.tui.widgets.typed_ahead import as_typed
 
 if TYPE_CHECKING:
     from sao_tui.services.clips import ClipRow
@@ -68,6 +69,9 @@ class ClipTable(CursorView):
         """Enter was pressed on a clip."""
 
         row: ClipRow
+
+    class FilterWanted(Message):
+        """Slash was pressed."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -146,29 +150,39 @@ class ClipTable(CursorView):
             self.post_message(self.Opened(row))
 
     def on_key(self, event: Key) -> None:
-        """Open at enter itself and keep what is typed right behind it.
+        """Open at enter or slash itself and keep what is typed right behind it.
 
-        Over a slow line keys come in bursts: waiting for the binding would give the caption's first letters to
-        the bindings of the screen, such as `u`.
+        Over a slow line keys come in bursts: waiting for the binding would give the first letters of a caption or
+        filter to the bindings of the screen, such as `u`.
         """
-        if self._typed_ahead is not None:
-            event.stop()
-            event.prevent_default()
-            if event.is_printable and event.character:
-                self._keep(event.character)
+        if self._typed_ahead is not None and (typed := as_typed(event)):
+            self._keep(typed)
+        elif self._typed_ahead is not None:
+            return
         elif event.key == "enter" and self.current_row is not None:
-            event.stop()
-            event.prevent_default()
             self._typed_ahead = ""
             self.action_open()
+        elif event.key == "slash" and self._slash_filters():
+            self._typed_ahead = ""
+            self.post_message(self.FilterWanted())
+        else:
+            return
+        event.stop()
+        event.prevent_default()
+
+    def _slash_filters(self) -> bool:
+        """Return whether the filter's key is still what it is by default."""
+        known = self.screen.active_bindings.get("slash")
+        return known is not None and known.enabled and known.binding.action == "filter"
 
     def hand_over(self, type_in: Callable[[str], None] | None) -> None:
-        """Give what was typed ahead, and what still comes, to the caption's line; None when that is closed."""
+        """Give what was typed ahead, and what still comes, to the line that is open; None when it is closed."""
         typed, self._typed_ahead, self._type_in = self._typed_ahead, None if type_in is None else "", type_in
         if type_in is not None and typed:
             type_in(typed)
 
     def _keep(self, character: str) -> None:
+        """Keep one key for the line that opens, or give it to the one that is open."""
         if self._type_in is not None:
             self._type_in(character)
         else:
